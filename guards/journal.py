@@ -1,0 +1,91 @@
+"""Everything a step says: lines on stdout, the last word in the termination log, Argo's outputs and progress file.
+
+A failing output never changes a verdict: what cannot be written is given up, the exit code still tells.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from guards.core.verdict import Ending
+
+TERMINATION_LOG = Path("/dev/termination-log")
+OUTPUTS = Path("/tmp/outputs")  # noqa: S108 - Argo reads output parameters from here; the pod has its own /tmp
+LINE_LIMIT = 2_000
+TERMINATION_LIMIT = 4_096
+"""Kubernetes cuts termination messages at 4096 bytes."""
+OUTPUT_LIMIT = 8_192
+
+
+class Journal:
+    """Prints what changed, once. `outputs` None: a person's terminal, no files."""
+
+    def __init__(
+        self,
+        out: TextIO = sys.stdout,
+        *,
+        outputs: Path | None = None,
+        termination_log: Path | None = None,
+        progress_file: Path | None = None,
+    ) -> None:
+        self._out = out
+        self._outputs = outputs
+        self._termination_log = termination_log
+        self._progress_file = progress_file
+        self._last: tuple[str, ...] = ()
+
+    @classmethod
+    def of_pod(cls, environment: Mapping[str, str]) -> "Journal":
+        """All the files Argo and Kubernetes read."""
+        progress = environment.get("ARGO_PROGRESS_FILE")
+        log = TERMINATION_LOG if os.access(TERMINATION_LOG, os.W_OK) else None
+        return cls(outputs=OUTPUTS, termination_log=log, progress_file=Path(progress) if progress else None)
+
+    def say(self, now: datetime, *lines: str) -> None:
+        """Print these lines unless they are what was said last."""
+        if lines != self._last:
+            self._last = lines
+            for line in lines:
+                self._print(f"{now:%H:%M:%S} {printable(line, LINE_LIMIT)}")
+
+    def progress(self, done: int, total: int) -> None:
+        """`N/M` for the Argo UI; Argo wants M > 0."""
+        if self._progress_file is not None and total:
+            _write(self._progress_file, f"{done}/{total}\n")
+
+    def end(self, now: datetime, ending: Ending) -> None:
+        """The last word, everywhere it is looked for."""
+        mark = "ok" if ending.exit == 0 else f"exit {int(ending.exit)}"
+        self._print(f"{now:%H:%M:%S} {mark}: {printable(ending.sentence, LINE_LIMIT)}")
+        if self._termination_log is not None:
+            _write(self._termination_log, cut(printable(ending.sentence, TERMINATION_LIMIT), TERMINATION_LIMIT))
+        if self._outputs is not None:
+            with suppress(OSError):
+                self._outputs.mkdir(parents=True, exist_ok=True)
+            _write(self._outputs / "decision", str(ending.decision or ""))
+            _write(self._outputs / "summary", cut(printable(ending.sentence, OUTPUT_LIMIT), OUTPUT_LIMIT))
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            print(line, file=self._out, flush=True)
+
+
+def printable(text: str, limit: int) -> str:
+    """One line without control characters (names and messages come from outside), at most `limit` characters."""
+    plain = "".join(char if char.isprintable() else " " for char in text)
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8."""
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
+
+
+def _write(path: Path, content: str) -> None:
+    with suppress(OSError):
+        path.write_text(content, encoding="utf-8")

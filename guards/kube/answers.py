@@ -1,0 +1,72 @@
+"""What an answer of the API server means. Only a document of exactly the expected kind is a success."""
+
+import re
+from typing import Any
+
+from guards.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound, Unreachable
+from guards.kube.ports import Object
+from guards.kube.strict import parse
+from guards.kube.transport import Answer
+
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""Statuses after which a read is tried again."""
+
+_ERRORS: dict[int, type[KubeError]] = {400: Invalid, 401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict}
+_ERRORS |= {422: Invalid}
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def document(answer: Answer, what: str, api_version: str, kind: str) -> Object:
+    """The body of a success as an object of this kind. Unreachable for anything else that came with a 2xx."""
+    try:
+        body = parse(answer.body)
+    except ValueError as error:
+        raise Unreachable(f"{what}: the answer is not the JSON of a {kind}: {_plain(str(error))}") from error
+    if not isinstance(body, dict):
+        raise Unreachable(f"{what}: the answer is {_plain(repr(body))}, expected a {kind}")
+    seen = (body.get("apiVersion"), body.get("kind"))
+    if seen != (api_version, kind):
+        detail = f": {_plain(str(body['message']))}" if body.get("message") else ""
+        raise Unreachable(f"{what}: the answer is a {seen[1]} ({seen[0]}), expected {kind} ({api_version}){detail}")
+    return body
+
+
+def failure(answer: Answer, what: str) -> KubeError:
+    """The error for a status outside 2xx. Its message keeps the API server's own words."""
+    error = _ERRORS.get(answer.status, Unreachable)
+    return error(f"{what}: HTTP {answer.status}: {_message(answer.body) or 'no message'}")
+
+
+def names_missing(answer: Answer, name: str) -> bool:
+    """Whether a 404 says that the object of this name is missing, and not that nothing is served at this path."""
+    try:
+        status = parse(answer.body)
+    except ValueError:
+        return False
+    details = status.get("details") if isinstance(status, dict) else None
+    return isinstance(details, dict) and details.get("name") == name
+
+
+def metadata(item: Any, what: str, namespace: str) -> dict[str, Any]:
+    """The metadata of one object. Unreachable when there is none, or it belongs to another namespace."""
+    found = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(found, dict) or not isinstance(found.get("name"), str):
+        raise Unreachable(f"{what}: an object has no metadata.name")
+    if namespace and found.get("namespace") != namespace:
+        raise Unreachable(f"{what}: got {found['name']} of namespace {found.get('namespace')}, asked for {namespace}")
+    return found
+
+
+def _message(body: bytes) -> str:
+    try:
+        status = parse(body)
+    except ValueError:
+        return _plain(body[:2000].decode(errors="replace"))
+    return _plain(str(status.get("message") or status)) if isinstance(status, dict) else _plain(repr(status))
+
+
+def _plain(text: str) -> str:
+    """One line of bounded length without control characters: it is printed on terminals and in the Argo UI."""
+    text = _CONTROL.sub(" ", text).strip()
+    return text if len(text) <= 600 else text[:600] + "…"

@@ -1,0 +1,108 @@
+"""How our own Workflow ended, read from its nodes: the exit hook's view of the three steps."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from guards.core.verdict import Ending
+from guards.exits import Exit
+from guards.kube.access import WORKFLOW
+from guards.kube.errors import KubeError, NotFound
+from guards.kube.fields import at, instant, items, text
+from guards.kube.ports import Clock, ManagementCluster, Object
+from guards.parameters import Parameters
+
+STEPS = ("preflight", "control-plane", "workers")
+SETTLE = timedelta(seconds=30)
+"""The controller writes the nodes it has just finished within this time, else the outcome is unknown."""
+
+_CODE = re.compile(r"exit code (\d{1,3})\)?:? ?(.*)", re.DOTALL)
+_GOOD = ("Succeeded", "Skipped", "Omitted")
+_BAD = ("Failed", "Error")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The last word of one step: its phase, and message and outputs of its last attempt."""
+
+    name: str
+    phase: str
+    message: str
+    summary: str
+    decision: str
+
+
+def of_workflow(cluster: ManagementCluster, clock: Clock, parameters: Parameters) -> Ending:
+    """The run's exit code and sentence; non-zero also when the outcome cannot be established."""
+    where = f"Workflow {parameters.workflow_namespace}/{parameters.workflow_name}"
+    if not parameters.workflow_name or not parameters.workflow_namespace or not parameters.workflow_uid:
+        return Ending(Exit.USAGE, "report needs --workflow-name, --workflow-namespace and --workflow-uid")
+    until = clock.now() + SETTLE
+    while True:
+        try:
+            ending = judge(cluster.get(WORKFLOW, parameters.workflow_namespace, parameters.workflow_name), parameters)
+        except NotFound:
+            return Ending(Exit.BUG, f"{where} does not exist: the outcome is not established")
+        except KubeError as error:
+            ending, unknown = None, f"could not read {where}: {error}"
+        else:
+            unknown = f"{where}: its steps are not finished, the outcome is not established"
+        if ending is not None:
+            return ending
+        if clock.now() >= until:
+            return Ending(
+                Exit.BUG, f"{unknown}; look: argo get -n {parameters.workflow_namespace} {parameters.workflow_name}"
+            )
+        clock.wait(2)
+
+
+def judge(workflow: Object, parameters: Parameters) -> Ending | None:
+    """The ending that the nodes tell; None while a step has not ended. The first step that failed decides."""
+    if text(workflow, "metadata", "uid") != parameters.workflow_uid:
+        return Ending(Exit.BUG, f"Workflow {parameters.workflow_name} is another one of the same name")
+    steps = read_steps(workflow)
+    for step in steps:
+        if step.phase in _BAD:
+            return _failure(step)
+    if not steps or any(step.phase not in _GOOD for step in steps):
+        return None
+    if steps[0].name == "preflight" and steps[0].decision not in ("", "roll"):
+        return Ending(Exit.DONE, steps[0].summary)
+    through = [step.summary for step in steps if step.phase == "Succeeded" and step.name != "preflight"]
+    return Ending(Exit.DONE, " · ".join(filter(None, through))) if through else None
+
+
+def read_steps(workflow: Object) -> list[Step]:
+    """The steps that this Workflow has nodes for, in their order."""
+    nodes = at(workflow, "status", "nodes") or {}
+    found = []
+    for name in STEPS:
+        mine = [node for node in nodes.values() if text(node, "templateName") == name]
+        if mine:
+            found.append(_step(name, mine))
+    return found
+
+
+def _step(name: str, nodes: list[Object]) -> Step:
+    """With a retryStrategy a step is a node of type Retry above one node for each attempt."""
+    over = next((node for node in nodes if text(node, "type") == "Retry"), None)
+    attempts = sorted((node for node in nodes if node is not over), key=lambda node: str(instant(node, "startedAt")))
+    last = attempts[-1] if attempts else over
+    assert last is not None
+    outputs = {text(row, "name"): text(row, "value") for row in items(last, "outputs", "parameters")}
+    return Step(
+        name=name,
+        phase=text(over or last, "phase"),
+        message=text(last, "message") or text(over or last, "message"),
+        summary=outputs.get("summary", ""),
+        decision=outputs.get("decision", ""),
+    )
+
+
+def _failure(step: Step) -> Ending:
+    match = _CODE.search(step.message)
+    if match is None:
+        return Ending(Exit.BUG, f"{step.name} ended as {step.phase}: {step.message or 'without a message'}")
+    code = int(match[1])
+    known = code in set(Exit) and code != Exit.DONE
+    return Ending(Exit(code) if known else Exit.BUG, match[2] or f"{step.name} ended with exit code {code}")

@@ -1,0 +1,17 @@
+"""Names that two sides must agree on: the trigger makes them, the guards look for them."""
+
+WORKFLOW_TEMPLATE = "capi-rollout-orchestrator"
+
+CLUSTER_LABEL = "cluster.x-k8s.io/cluster-name"
+CONTROL_PLANE_LABEL = "cluster.x-k8s.io/control-plane"
+PAUSED_ANNOTATION = "cluster.x-k8s.io/paused"
+HOLD_ANNOTATION = "capi-rollout/hold"
+
+
+def triggered_workflow(control_plane: str, uid: str, generation: int | str) -> str:
+    """Name of the Workflow that one generation of a TalosControlPlane starts, however often it is announced.
+
+    The Sensor builds the same name with Sprig (`trunc 30 | trimSuffix "-"`, `trunc 8`), so a duplicate is
+    AlreadyExists. At most 30 + 8 + 19 + 7 characters: inside Argo's 63 for every generation below 10^18.
+    """
+    return f"capi-{control_plane[:30].removesuffix('-')}-{uid[:8]}-g{generation}"

@@ -1,0 +1,109 @@
+"""What goes wrong in a world: machines that die, links that break, people who intervene."""
+
+from typing import TYPE_CHECKING
+
+from guards.simulator import lifecycle
+from guards.simulator.records import Condition, MachineRecord, Node
+from guards.simulator.world import PAUSED, World
+
+if TYPE_CHECKING:
+    from guards.simulator.simulation import Simulation
+
+NODE_GRACE = 40.0
+"""Seconds without a heartbeat until Kubernetes calls a Node Unknown."""
+PROBE_GRACE = 50.0
+"""Seconds without contact until RemoteConnectionProbe turns False (--remote-connection-grace-period)."""
+
+
+def power_loss(world: World, name: str) -> None:
+    """The hardware dies: down at once, seen as Unknown after the node's grace."""
+    machine, node = _running(world, name)
+    node.off = True
+    world.poke(machine.pool)
+    world.engine.after(NODE_GRACE, lambda: _silent(world, machine))
+
+
+def _silent(world: World, machine: MachineRecord) -> None:
+    if machine.node is not None and machine.node.off:
+        machine.node.status, machine.node.message = "Unknown", "Kubelet stopped posting node status."
+        lifecycle.observe(world, machine)
+
+
+def not_ready(world: World, name: str, message: str = "container runtime is down") -> None:
+    """The kubelet reports NotReady: down and seen at once."""
+    machine, node = _running(world, name)
+    node.status, node.message = "False", message
+    lifecycle.observe(world, machine)
+
+
+def recover(world: World, name: str) -> None:
+    """The machine is back, power and kubelet."""
+    machine, node = _running(world, name)
+    node.off, node.status, node.message = False, "True", ""
+    lifecycle.observe(world, machine)
+
+
+def _running(world: World, name: str) -> tuple[MachineRecord, Node]:
+    machine = world.machine(name)
+    assert machine is not None, f"there is no Machine {name}"
+    assert machine.node is not None, f"Machine {name} has no Node yet"
+    return machine, machine.node
+
+
+def cut_workload(world: World) -> None:
+    """Cluster API loses the workload cluster's API: the probe fails after a while, conditions go dark later."""
+    cluster = world.cluster
+    lost_at = cluster.contact_lost_at = world.now()
+
+    def fail_probe() -> None:
+        if cluster.contact_lost_at == lost_at:
+            text = f"Remote connection probe failed, probe last succeeded at {lost_at:%Y-%m-%dT%H:%M:%SZ}"
+            cluster.probe = Condition("False", "ProbeFailed", text, world.now())
+            world.touch(cluster)
+
+    world.engine.after(PROBE_GRACE, fail_probe)
+    world.engine.after(lifecycle.CONDITIONS_GRACE.total_seconds() + 1, world.look_again)
+
+
+def restore_workload(world: World) -> None:
+    """The workload API answers again."""
+    cluster = world.cluster
+    cluster.contact_lost_at = None
+    if cluster.probe.status != "True":
+        cluster.probe = Condition("True", "ProbeSucceeded", "", world.now())
+        world.touch(cluster)
+    world.look_again()
+
+
+def pause(world: World, kind: str, name: str) -> None:
+    """Someone pauses the Cluster (its spec) or any other object (annotation)."""
+    record = world.find(kind, name)
+    assert record is not None, f"there is no {kind} {name}"
+    if record is world.cluster:
+        world.cluster.paused = True
+        record.generation += 1
+        record.observed = record.generation
+    else:
+        record.annotations[PAUSED] = "true"
+    world.touch(record)
+
+
+def resume(world: World, kind: str, name: str) -> None:
+    """The pause is over."""
+    record = world.find(kind, name)
+    assert record is not None, f"there is no {kind} {name}"
+    world.cluster.paused = False if record is world.cluster else world.cluster.paused
+    record.annotations.pop(PAUSED, None)
+    world.touch(record)
+    world.look_again()
+
+
+def cut_management(simulation: "Simulation", seconds: float) -> None:
+    """The management API does not answer for so long; the world goes on behind it."""
+    simulation.reachable = False
+
+    def back() -> None:
+        simulation.reachable = True
+        simulation.resync()
+
+    simulation.engine.after(seconds, back)
