@@ -46,11 +46,11 @@ class Journal:
         return cls(outputs=OUTPUTS, termination_log=log, progress_file=Path(progress) if progress else None)
 
     def say(self, now: datetime, *lines: str) -> None:
-        """Print these lines unless they are what was said last."""
-        if lines != self._last:
-            self._last = lines
-            for line in lines:
+        """What is to be said at this look. Only the lines that were not said at the last one are printed."""
+        for line in lines:
+            if line not in self._last:
                 self._print(f"{now:%H:%M:%S} {printable(line, LINE_LIMIT)}")
+        self._last = lines
 
     def progress(self, done: int, total: int) -> None:
         """`N/M` for the Argo UI; Argo wants M > 0."""

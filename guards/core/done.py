@@ -32,35 +32,44 @@ def unfinished(snapshot: Snapshot, memory: Memory, scopes: Iterable[Scope]) -> l
         if not pools:
             reasons.append(f"{scope}: there is no pool to look at")
         for pool in pools:
-            reasons += [f"{pool.kind} {pool.name}: {reason}" for reason in _pool(snapshot, memory, pool)]
+            if found := _pool(snapshot, memory, pool):
+                reasons.append(f"{pool.kind} {pool.name}: {', '.join(found)}")
     return reasons
 
 
 def _pool(snapshot: Snapshot, memory: Memory, pool: Pool) -> list[str]:
     machines = snapshot.machines_in(pool)
-    reasons = list(pool.unfinished)
-    if old := outdated(snapshot, pool):
-        reasons.append(f"{len(old)} outdated ({_list(old)})")
-    if deleting := [m for m in machines if m.deleting_since is not None]:
-        reasons.append(f"{len(deleting)} deleting ({_list(deleting)})")
-    if len(machines) != pool.replicas:
-        reasons.append(f"{len(machines)} machines, {pool.replicas} wanted")
-    down = [m for m in machines if m.deleting_since is None and not is_available(m, memory, snapshot.taken_at)]
+    deleting = [m for m in machines if m.deleting_since is not None]
+    living = [m for m in machines if m.deleting_since is None]
+    down = [m for m in living if not is_available(m, memory, snapshot.taken_at)]
+    old = outdated(snapshot, pool)
+    reasons = []
+    if deleting:
+        reasons.append(f"{len(deleting)} deleting ({_few(_why_deleting(m) for m in deleting)})")
     if down:
-        reasons.append(f"not Ready: {', '.join(_why_down(m) for m in down[:4])}")
-    return reasons
+        reasons.append(f"{len(down)} not Ready ({_few(_why_down(m) for m in down)})")
+    if len(machines) != pool.replicas:
+        reasons.append(f"{len(machines)} machines of {pool.replicas}")
+    if old:
+        reasons.append(f"{len(old)} outdated ({_few(m.name for m in old)})")
+    return reasons if old else [*reasons, *pool.unfinished]  # an older MachineSet is the same news as its machines
 
 
-def _list(machines: Iterable[Machine]) -> str:
-    return ", ".join(machine.name for machine in list(machines)[:4])
+def _few(texts: Iterable[str]) -> str:
+    listed = list(texts)
+    return ", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")
+
+
+def _why_deleting(machine: Machine) -> str:
+    return f"{machine.name}: {machine.deletion}" if machine.deletion else machine.name
 
 
 def _why_down(machine: Machine) -> str:
     if not machine.infrastructure_ready:
-        return f"{machine.name} (waiting for infrastructure)"
+        return f"{machine.name}: waiting for infrastructure"
     if not machine.node:
-        return f"{machine.name} (no node yet)"
-    return f"{machine.name} ({machine.ready_reason or 'no condition Ready yet'})"
+        return f"{machine.name}: no node yet"
+    return f"{machine.name}: {machine.ready_reason or 'no condition Ready yet'}"
 
 
 def newest_transition(snapshot: Snapshot, scopes: Iterable[Scope]) -> datetime | None:

@@ -11,7 +11,8 @@ def lines(snapshot: Snapshot, memory: Memory, parameters: Parameters, verdict: V
     """What is seen and why it waits. Equal looks give equal lines."""
     counts = [entry.line() for entry in budgets(snapshot, memory, parameters)]
     said = [f"  {finding}" for finding in verdict.findings]
-    return [*counts, *said, f"  {verdict.sentence}"]
+    waiting = [f"  {verdict.sentence}"] if verdict.exit is None else []  # the last word has a line of its own
+    return [*counts, *said, *waiting]
 
 
 def progress(snapshot: Snapshot, parameters: Parameters) -> tuple[int, int]:

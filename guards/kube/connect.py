@@ -73,15 +73,16 @@ def connect(
     context: str | None = None,
     environ: Mapping[str, str] = os.environ,
     service_account: Path = SERVICE_ACCOUNT,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Connection:
     """Choose the cluster. Raises NotConfigured; contacts no API server (an exec plugin of the kubeconfig may)."""
     asked = kubeconfig or context or environ.get("KUBECONFIG")
     if not asked and (service_account / "token").exists():
-        return _in_cluster(environ, service_account)
+        return _in_cluster(environ, service_account, monotonic)
     return _from_kubeconfig(_files(kubeconfig, environ), context)
 
 
-def _in_cluster(environ: Mapping[str, str], account: Path) -> Connection:
+def _in_cluster(environ: Mapping[str, str], account: Path, monotonic: Callable[[], float]) -> Connection:
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise NotConfigured(
@@ -93,9 +94,8 @@ def _in_cluster(environ: Mapping[str, str], account: Path) -> Connection:
     def load() -> Configuration:
         return bounded(Configuration(host=server, ssl_ca_cert=str(account / "ca.crt")))
 
-    return Connection(
-        "in-cluster", namespace.read_text().strip() if namespace.exists() else "", load, account / "token"
-    )
+    own = namespace.read_text().strip() if namespace.exists() else ""
+    return Connection("in-cluster", own, load, account / "token", monotonic)
 
 
 def _token(path: Path) -> str:
@@ -170,7 +170,8 @@ def _yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise NotConfigured(f"{path}: not readable as a kubeconfig: {error}. Next: kubectl config view") from error
+        said = " ".join(str(error).split())
+        raise NotConfigured(f"{path}: not readable as a kubeconfig: {said}. Next: kubectl config view") from error
     if not isinstance(document, dict):
         raise NotConfigured(f"{path}: is empty or no mapping, expected a kubeconfig. Next: kubectl config view")
     return document

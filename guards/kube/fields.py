@@ -13,8 +13,8 @@ MAX_REPLICAS = 10_000
 
 def describe(item: Object) -> str:
     """`Kind namespace/name` for a message, whatever is missing."""
-    metadata = item.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+    found = item.get("metadata")
+    metadata = found if isinstance(found, dict) else {}
     return f"{item.get('kind', '?')} {metadata.get('namespace', '?')}/{metadata.get('name', '?')}"
 
 
@@ -89,6 +89,11 @@ def items(item: Object, *path: str) -> list[Object]:
     return value
 
 
+def mapping(item: Object, *path: str) -> Object:
+    """An object with any keys; {} when absent."""
+    return _typed(item, path, dict, "an object") or {}
+
+
 def instant(item: Object, *path: str) -> datetime | None:
     """An RFC 3339 instant in UTC; None when absent."""
     value = text(item, *path)
@@ -110,10 +115,7 @@ def annotation(item: Object, key: str) -> str | None:
 
 
 def _string_map(item: Object, which: str) -> dict[str, str]:
-    value = at(item, "metadata", which)
-    if value is not None and not isinstance(value, dict):
-        raise Malformed(f"{describe(item)}: metadata.{which} is no object")
-    return value or {}
+    return mapping(item, "metadata", which)
 
 
 def controller(item: Object) -> Object | None:

@@ -11,12 +11,12 @@ from guards.core.model import ClusterFacts, Ready, Strategy
 from guards.kube.conditions import Condition, condition, has_new_conditions, path
 from guards.kube.fields import (
     annotation,
-    at,
     controller,
     flag,
     instant,
     int_or_text,
     label,
+    mapping,
     replicas,
     required,
     text,
@@ -89,7 +89,7 @@ def cluster_row(item: Object, version: str) -> ClusterFacts:
         initialized = (
             initialized or condition(item, ("status", "conditions"), "ControlPlaneInitialized").status == "True"
         )
-    reference = at(item, "spec", "controlPlaneRef") or {}
+    reference = ("spec", "controlPlaneRef")
     return ClusterFacts(
         name=required(item, "metadata", "name"),
         namespace=required(item, "metadata", "namespace"),
@@ -97,7 +97,8 @@ def cluster_row(item: Object, version: str) -> ClusterFacts:
         paused=flag(item, "spec", "paused") or _annotated_paused(item),
         deleting=instant(item, "metadata", "deletionTimestamp") is not None,
         hold=annotation(item, HOLD_ANNOTATION),
-        control_plane_ref=f"{text(reference, 'kind')} {text(reference, 'name')}".strip() or "no controlPlaneRef",
+        control_plane_ref=f"{text(item, *reference, 'kind')} {text(item, *reference, 'name')}".strip()
+        or "no controlPlaneRef",
         control_plane_initialized=flag(item, "status", "initialization", "controlPlaneInitialized") or initialized,
         remote_connection=remote.status,
         remote_connection_message=remote.message,
@@ -121,7 +122,7 @@ def machine_row(item: Object, version: str) -> MachineRow:
         owner=_owner(item),
         created_at=_created(item),
         deleting_since=deleting_since,
-        deletion=f"{deleting.reason}: {deleting.message}".strip(": ") if deleting_since else "",
+        deletion=_words(deleting) if deleting_since else "",
         ready=ready,
         stale=stale,
         dark=bool(unseen) or stale,
@@ -134,6 +135,11 @@ def machine_row(item: Object, version: str) -> MachineRow:
         paused=_annotated_paused(item),
         old_conditions=not new,
     )
+
+
+def _words(deleting: Condition) -> str:
+    """`DrainingNode: …` once the controller has begun; the object is marked a moment before."""
+    return f"{deleting.reason}: {deleting.message}".strip(": ") if deleting.status is Ready.TRUE else ""
 
 
 def _health(item: Object, version: str, new: bool) -> tuple[Condition, Condition]:
@@ -162,14 +168,14 @@ def machine_set_row(item: Object, version: str) -> PoolRow:
 
 
 def control_plane_row(item: Object, version: str) -> PoolRow:
-    reference = at(item, "spec", "infrastructureTemplate") or {}
-    group, _, api_version = required(reference, "apiVersion").rpartition("/")
+    template = ("spec", "infrastructureTemplate")
+    group, _, api_version = required(item, *template, "apiVersion").rpartition("/")
     return replace(
         _pool_row(item, _strategy(item, "spec", "rolloutStrategy")),
         version=required(item, "spec", "version"),
-        infrastructure=(required(reference, "name"), f"{required(reference, 'kind')}.{group}"),
+        infrastructure=(required(item, *template, "name"), f"{required(item, *template, 'kind')}.{group}"),
         infrastructure_version=api_version,
-        talos=talos_fingerprints(at(item, "spec", "controlPlaneConfig", "controlplane") or {}),
+        talos=talos_fingerprints(mapping(item, "spec", "controlPlaneConfig", "controlplane")),
     )
 
 
@@ -193,7 +199,7 @@ def _pool_row(item: Object, strategy: Strategy) -> PoolRow:
 
 def talos_config_row(item: Object, version: str) -> tuple[str, Fingerprints]:
     """(name, fingerprints of the spec). Status and data never leave the edge."""
-    return required(item, "metadata", "name"), talos_fingerprints(at(item, "spec") or {})
+    return required(item, "metadata", "name"), talos_fingerprints(mapping(item, "spec"))
 
 
 def infrastructure_row(item: Object, version: str) -> tuple[str, tuple[str, str] | None]:

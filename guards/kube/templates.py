@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from guards.kube.fields import annotation, at, text
+from guards.kube.fields import annotation, text
 from guards.kube.ports import Object
 
 Fingerprints = Mapping[str, str]
@@ -50,18 +50,18 @@ def cloned_from(item: Object) -> tuple[str, str] | None:
 
 def template_fields(item: Object) -> dict[str, str]:
     """The fields of a MachineDeployment's or MachineSet's machine template that make a rollout when they change."""
-    spec = at(item, "spec", "template", "spec") or {}
+    spec = ("spec", "template", "spec")
     return {
-        "version": text(spec, "version"),
-        "bootstrap": _reference(at(spec, "bootstrap", "configRef") or {}),
-        "infrastructure": _reference(at(spec, "infrastructureRef") or {}),
-        "failureDomain": text(spec, "failureDomain"),
+        "version": text(item, *spec, "version"),
+        "bootstrap": _reference(item, *spec, "bootstrap", "configRef"),
+        "infrastructure": _reference(item, *spec, "infrastructureRef"),
+        "failureDomain": text(item, *spec, "failureDomain"),
     }
 
 
-def _reference(reference: Object) -> str:
+def _reference(item: Object, *path: str) -> str:
     """`Kind name`, the same for an ObjectReference (v1beta1) and a ContractVersionedObjectReference (v1beta2)."""
-    return f"{text(reference, 'kind')} {text(reference, 'name')}".strip()
+    return f"{text(item, *path, 'kind')} {text(item, *path, 'name')}".strip()
 
 
 def template_differences(have: Mapping[str, str], want: Mapping[str, str]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class Engine:
         deadline = round(self.seconds + seconds, 3)
         stopping = False
         while True:
-            if not stopping and interrupted():
+            if interrupted() and not stopping:  # asked after every event: it measures too
                 stopping = True
                 deadline = min(deadline, round(self.seconds + COALESCE, 3))
             if not self._queue or self._queue[0][0] > deadline:

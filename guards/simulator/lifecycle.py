@@ -56,7 +56,7 @@ def _role_labels(pool: Pool, owner: Record) -> dict[str, str]:
 def provision(world: "World", machine: MachineRecord) -> None:
     """Let a stamped machine come up, as soon as its pool has a free server."""
     _then(world, machine, machine.plan.notice, lambda: _noticed(world, machine))
-    world.claim_server(machine)
+    world.servers.claim(machine)
 
 
 def power_on(world: "World", machine: MachineRecord) -> None:
@@ -159,7 +159,7 @@ def _wiped(world: "World", machine: MachineRecord) -> None:
     machine.infrastructure_gone, machine.deleting = True, "DeletingNode"
     world.remove(machine.infrastructure)
     world.remove(machine.config)
-    world.release_server(machine)
+    world.servers.release(machine)
     observe(world, machine)
     world.engine.after(machine.plan.finalize, lambda: _gone(world, machine))
 

@@ -36,6 +36,7 @@ class Simulation(World):
         self.revoked: set[tuple[str, str]] = set()
         """(verb, plural) that somebody took out of the Role."""
         self.requests = 0
+        """Questions asked so far; discovery is not counted, the real client caches it."""
         self._watched: dict[str, Kind] = {}
         self._wire: dict[str, tuple[int, Object]] = {}
         super().__init__(**world)
@@ -58,7 +59,7 @@ class Simulation(World):
     # ManagementCluster
 
     def served_version(self, kind: Kind) -> str:
-        self._call()
+        self._reach()
         return self._served(kind)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
@@ -94,6 +95,9 @@ class Simulation(World):
 
     def _call(self) -> None:
         self.requests += 1
+        self._reach()
+
+    def _reach(self) -> None:
         if not self.reachable:
             raise Unreachable("the management API did not answer: connection refused")
 

@@ -38,9 +38,12 @@ class Timings:
 
 METAL = Timings(
     notice=(0.4, 1.5), bootstrap=(1, 4), provision=(180, 270), boot=(120, 200), settle=(5, 12), ready=(10, 40),
-    drain=(30, 60), shutdown=(30, 60), finalize=(0.5, 2), latency=(0.4, 2),
+    drain=(10, 40), shutdown=(60, 90), finalize=(0.5, 2), latency=(0.4, 2),
 )  # fmt: skip
-"""Bare metal: one to two minutes to drain and shut down, five to eight to wipe, install and boot."""
+"""Bare metal: one to two minutes to drain and shut down, five to eight to wipe, install and boot.
+
+A Node is Ready (40 s) before the next control-plane machine is gone (60 s): where it is not, two slots are empty.
+"""
 
 LAB = Timings(
     notice=(0.5, 1), bootstrap=(0.2, 0.5), provision=(3.2, 4.8), boot=(3, 4), settle=(1, 2), ready=(3, 4),

@@ -33,14 +33,14 @@ def api_version(kind: str, capi: str) -> str:
 
 
 def envelope(record: Record, capi: str, namespace: str, spec: Object, status: Object) -> Object:
-    """apiVersion, kind, metadata, spec and status of one object."""
-    return {
+    """apiVersion, kind, metadata, spec and, where a controller has written one, status of one object."""
+    item: Object = {
         "apiVersion": api_version(record.kind, capi),
         "kind": record.kind,
         "metadata": _metadata(record, capi, namespace),
         "spec": spec,
-        "status": status,
     }
+    return item | {"status": status} if status else item
 
 
 def _metadata(record: Record, capi: str, namespace: str) -> Object:
@@ -93,11 +93,11 @@ def conditions(found: dict[str, Condition], generation: int) -> list[Object]:
 
 
 def old_condition(type_: str, status: str, since: datetime, reason: str = "", message: str = "") -> Object:
-    """A condition of Cluster API's v1beta1: reason and message only where it is not True."""
+    """A condition of Cluster API's v1beta1: severity and reason only where it is not True."""
     condition: Object = {"type": type_, "status": status, "lastTransitionTime": instant(since)}
     if status != "True":
-        condition |= {"severity": "Info", "reason": reason, "message": message}
-    return condition
+        condition |= {"severity": "Info", "reason": reason}
+    return condition | {"message": message} if message else condition
 
 
 def reference(kind: str, name: str, capi: str, namespace: str) -> Object:

@@ -13,9 +13,11 @@ from guards.simulator.control_plane import reconcile_control_plane
 from guards.simulator.deployments import create_set, reconcile_deployment
 from guards.simulator.engine import Action, Engine
 from guards.simulator.records import ClusterRecord, Condition, MachineRecord, Pool, Record, Template
+from guards.simulator.servers import Servers
 from guards.simulator.timing import METAL, Plan, Timings, plan_for
 
-START = datetime(2026, 1, 5, 9, tzinfo=UTC)
+START = datetime(2026, 1, 5, tzinfo=UTC)
+"""Midnight, so that the time of day in a timeline is the time since the start."""
 HISTORY = 86_400.0
 """Seconds the cluster has existed at the start."""
 INITIAL = Template(version="v1.35.0", config="1", infrastructure="metal-1")
@@ -47,8 +49,9 @@ class World:
         self._version = 1000
         self._numbers: dict[str, int] = {}
         self._poked: set[str] = set()
-        self._queue: dict[str, list[MachineRecord]] = {}
-        self._free: dict[str, int] = {}
+        self.servers = Servers(lambda machine: lifecycle.power_on(self, machine))
+        self.each_event: list[Action] = []
+        """Called after every event: where tests and rehearsals measure the truth."""
         self._triggers: list[tuple[Callable[[], bool], Action]] = []
         self._found(cluster, control_planes, workers or {f"{cluster}-workers": 3})
 
@@ -144,32 +147,6 @@ class World:
     def pool(self, name: str) -> Pool:
         return next(pool for pool in self.pools() if pool.name == name)
 
-    # Servers: as many as slots, and no spare
-
-    def claim_server(self, machine: MachineRecord) -> None:
-        self._queue.setdefault(machine.pool.name, []).append(machine)
-        self._assign(machine.pool)
-
-    def release_server(self, machine: MachineRecord) -> None:
-        if machine.server:
-            machine.server = False
-            self._free[machine.pool.name] = self._free.get(machine.pool.name, 0) + 1
-            self._assign(machine.pool)
-
-    def _assign(self, pool: Pool) -> None:
-        queue = self._queue.get(pool.name, [])
-        while queue and self._free.get(pool.name, 0) > 0:
-            machine = queue.pop(0)
-            if machine.deleted is None:
-                self._free[pool.name] -= 1
-                machine.server = True
-                lifecycle.power_on(self, machine)
-
-    def add_server(self, pool: str) -> None:
-        """Put one more server on the shelf: what a larger number of replicas needs."""
-        self._free[pool] = self._free.get(pool, 0) + 1
-        self._assign(self.pool(pool))
-
     # Time and controllers
 
     def advance(self, seconds: float, wakes: Callable[[], bool] = lambda: False) -> None:
@@ -181,6 +158,8 @@ class World:
         for trigger in due:
             self._triggers.remove(trigger)
             trigger[1]()
+        for action in self.each_event:
+            action()
         return False
 
     def at(self, seconds: float, action: Action) -> None:
