@@ -1,0 +1,158 @@
+// talos-lab gives Cluster API's in-memory machines (DevMachine, backend.inMemory) what the Talos providers
+// expect of real ones, so that the real TalosControlPlane controller bootstraps, heals and rolls them:
+//
+//	talos-lab secrets --cluster NAME [--namespace NS]   RSA certificate authorities, before the Cluster is applied
+//	talos-lab serve [--namespace NS]                    addresses, and a Talos machine API on each of them
+//
+// Faults and facts are annotations on the Machine:
+//
+//	lab.talos/apid: down | maintenance | slow[=5s]  no listener | a certificate of no known CA | late answers (default 8s)
+//	lab.talos/etcd: unhealthy | learner | alarm     failing member | member without a vote | NOSPACE alarm
+//	lab.talos/etcd: stale-member                    one extra member "<node>-stale", until somebody removes it
+//	lab.talos/boot: stuck                           the boot sequence has started and does not stop
+//	lab.talos/node: not-ready | hung                the Node in the workload cluster says Ready=False; hung: until a reboot
+//	lab.talos/reboot-seconds: "40"                  how long this machine stays away when rebooted
+//	lab.talos/node-ready: 30s                       on a Cluster: how long its new Nodes stay NotReady, instead of the flag
+//	lab.talos/boot-id, boot-time, reboots, reboot-mode   written by talos-lab: the current boot and the last reboot
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/siderolabs/crypto/x509"
+	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
+	"go.yaml.in/yaml/v4"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const clusterLabel = "cluster.x-k8s.io/cluster-name"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "talos-lab:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("usage: talos-lab secrets|serve [flags]")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ExitOnError)
+	kubeconfig := flags.String("kubeconfig", "", "management cluster (default: $KUBECONFIG)")
+	clusterName := flags.String("cluster", "", "secrets: name of the Cluster")
+	l := &lab{clusters: map[string]*cluster{}, machines: map[types.UID]*machine{}}
+	flags.StringVar(&l.namespace, "namespace", "", "namespace (secrets: default; serve: all)")
+	flags.StringVar(&l.subnet, "subnet", "127.90", "serve: first two octets of the machines' addresses")
+	flags.StringVar(&l.version, "talos-version", "v1.12.4", "serve: version that the machines report")
+	flags.DurationVar(&l.reboot, "reboot", 15*time.Second, "serve: how long a rebooted machine stays away")
+	flags.DurationVar(&l.boot, "boot", 3*time.Second, "serve: from the API answering to the end of the boot sequence")
+	flags.DurationVar(&l.nodeReady, "node-ready", 0, "serve: how long a new Node stays NotReady (a CNI starting)")
+	_ = flags.Parse(args[1:])
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = *kubeconfig
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return err
+	}
+	cfg.QPS, cfg.Burst = 100, 200
+	l.kube, l.dyn = kubernetes.NewForConfigOrDie(cfg), dynamic.NewForConfigOrDie(cfg)
+	switch {
+	case args[0] == "serve":
+		return l.serve(ctx)
+	case args[0] == "secrets" && *clusterName != "":
+		if l.namespace == "" {
+			l.namespace = metav1.NamespaceDefault
+		}
+		return createSecrets(ctx, l.kube, l.namespace, *clusterName)
+	}
+	return fmt.Errorf("unknown command %q, or --cluster is missing", args[0])
+}
+
+// createSecrets writes what the Talos bootstrap provider would generate itself, except that the Kubernetes and etcd
+// authorities are RSA: the in-memory backend signs with RSA keys only. The provider takes an existing bundle as it is
+// and writes <cluster>-ca from it. Nobody writes <cluster>-etcd (Talos machines read it from their configuration),
+// but the backend wants it. An existing bundle is kept.
+func createSecrets(ctx context.Context, kube kubernetes.Interface, namespace, cluster string) error {
+	bundle, err := loadBundle(ctx, kube, namespace, cluster)
+	if apierrors.IsNotFound(err) {
+		if bundle, err = secrets.NewBundle(secrets.NewClock(), config.TalosVersionCurrent); err != nil {
+			return err
+		}
+		for org, ca := range map[string]**x509.PEMEncodedCertificateAndKey{"kubernetes": &bundle.Certs.K8s, "etcd": &bundle.Certs.Etcd} {
+			rsa, err := x509.NewSelfSignedCertificateAuthority(x509.RSA(true), x509.Bits(2048), x509.Organization(org),
+				x509.CommonName(org), x509.NotAfter(time.Now().Add(secrets.CAValidityTime)))
+			if err != nil {
+				return err
+			}
+			*ca = x509.NewCertificateAndKeyFromCertificateAuthority(rsa)
+		}
+		raw, err := yaml.Marshal(bundle)
+		if err != nil {
+			return err
+		}
+		if err := putSecret(ctx, kube, namespace, cluster, "talos", corev1.SecretTypeOpaque, map[string][]byte{"bundle": raw}); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	for _, ca := range []*x509.PEMEncodedCertificateAndKey{bundle.Certs.K8s, bundle.Certs.Etcd} {
+		if _, err := ca.GetRSAKey(); err != nil {
+			return fmt.Errorf("secret %s-talos exists with a certificate authority that is not RSA: delete the cluster and this secret first", cluster)
+		}
+	}
+	return putSecret(ctx, kube, namespace, cluster, "etcd", "cluster.x-k8s.io/secret",
+		map[string][]byte{corev1.TLSCertKey: bundle.Certs.Etcd.Crt, corev1.TLSPrivateKeyKey: bundle.Certs.Etcd.Key})
+}
+
+func putSecret(ctx context.Context, kube kubernetes.Interface, namespace, cluster, suffix string, kind corev1.SecretType, data map[string][]byte) error {
+	_, err := kube.CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: cluster + "-" + suffix, Labels: map[string]string{clusterLabel: cluster}},
+		Type:       kind, Data: data,
+	}, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+func loadBundle(ctx context.Context, kube kubernetes.Interface, namespace, cluster string) (*secrets.Bundle, error) {
+	s, err := kube.CoreV1().Secrets(namespace).Get(ctx, cluster+"-talos", metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	b := &secrets.Bundle{Clock: secrets.NewClock()}
+	return b, yaml.Unmarshal(s.Data["bundle"], b)
+}
+
+var logMu sync.Mutex
+
+// record writes one JSON line: what happened to which machine, and who called what.
+func record(event string, kv ...string) {
+	line := map[string]string{"t": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), "event": event}
+	for i := 0; i+1 < len(kv); i += 2 {
+		line[kv[i]] = kv[i+1]
+	}
+	logMu.Lock()
+	defer logMu.Unlock()
+	_ = json.NewEncoder(os.Stdout).Encode(line)
+}

@@ -1,0 +1,53 @@
+"""A client of the misbehaving API server, whose waiting costs no time."""
+
+from collections.abc import Iterator
+
+import pytest
+from kubernetes.client import Configuration
+
+from guards.kube.client import Client
+from guards.kube.connect import Connection, bounded
+from guards.kube.transport import Limits
+from tests.edge.faulty import Faulty
+
+QUICK = Limits(connect=0.5, read=0.5, total=0.8, body=200_000, tries=5)
+
+
+class FakeTime:
+    """Sleeping costs nothing and moves the clock."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+
+
+@pytest.fixture
+def server() -> Iterator[Faulty]:
+    faulty = Faulty()
+    yield faulty
+    faulty.close()
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def client(server: Faulty, fake_time: FakeTime) -> Iterator[Client]:
+    """Waits for nothing: its sleeps are counted, and its budget (30 s) passes only by sleeping."""
+    limits = Limits(QUICK.connect, QUICK.read, 30, QUICK.body, QUICK.tries)
+    made = Client(connection_to(server), limits, fake_time.sleep, fake_time.monotonic)
+    yield made
+    made.close()
+
+
+def connection_to(server: Faulty) -> Connection:
+    return Connection("test", "default", lambda: bounded(Configuration(host=server.url)))
