@@ -13,6 +13,9 @@ from guards.journal import Journal
 from guards.kube.clock import ServerClock
 
 
+NODE_NAME = "CAPI_ROLLOUT_NODE_NAME"
+
+
 class Terminated(BaseException):
     """SIGTERM: the pod is evicted, its node drained, or the Workflow stopped. No `except Exception` may hold it up."""
 
@@ -20,7 +23,8 @@ class Terminated(BaseException):
 def main(argv: list[str] | None = None) -> int:
     """The exit code. What was said is on stdout; a bug leaves its traceback on stderr."""
     signal.signal(signal.SIGTERM, _terminated)
-    journal = Journal.of_pod(os.environ) if "ARGO_TEMPLATE" in os.environ else Journal()
+    in_pod = NODE_NAME in os.environ  # only the WorkflowTemplate sets it, whatever else the input is
+    journal = Journal.of_pod(os.environ) if in_pod else Journal()
     try:
         return int(_run(read_command(sys.argv[1:] if argv is None else argv, os.environ), journal))
     except BadInput as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from guards.core.memory import Memory, is_available, is_ready, names, unreachable
+from guards.core.memory import Memory, is_available, is_ready, names, unreachable, was_ready
 from guards.core.model import Machine, Snapshot
 from guards.parameters import BudgetScope, Parameters, Scope
 
@@ -62,7 +62,8 @@ def _count(label: str, scopes: tuple[Scope, ...], snapshot: Snapshot, memory: Me
     not_ready = tuple(m for m in machines if not is_ready(m, memory, now))
     handover = None
     if Scope.CONTROL_PLANE in scopes:
-        handover = _handover(tuple(m for m in machines if m.scope is Scope.CONTROL_PLANE), not_ready, now, parameters)
+        control_plane = tuple(m for m in machines if m.scope is Scope.CONTROL_PLANE)
+        handover = _handover(control_plane, not_ready, memory, now, parameters)
     return Counts(
         label=label,
         slots=sum(pool.replicas for pool in snapshot.pools if pool.scope in scopes),
@@ -75,17 +76,24 @@ def _count(label: str, scopes: tuple[Scope, ...], snapshot: Snapshot, memory: Me
 
 
 def _handover(
-    control_plane: tuple[Machine, ...], not_ready: tuple[Machine, ...], now: datetime, parameters: Parameters
+    control_plane: tuple[Machine, ...],
+    not_ready: tuple[Machine, ...],
+    memory: Memory,
+    now: datetime,
+    parameters: Parameters,
 ) -> Machine | None:
-    """The real provider deletes the next machine as soon as the new one has a node and etcd: it waits for no Ready."""
+    """The real provider deletes the next machine as soon as the new one has a node and etcd: it waits for no Ready.
+
+    A machine that was Ready in this run and is not any more is not starting, it has failed.
+    """
     deleting = [m for m in control_plane if m.deleting_since is not None]
     others = [m for m in not_ready if m.scope is Scope.CONTROL_PLANE and m.deleting_since is None]
     if len(deleting) != 1 or len(others) != 1:
         return None
     overlap = now - (deleting[0].deleting_since or now)
     new = others[0]
-    fits = not new.stranger and not new.outdated and new.node and overlap < parameters.handover_grace
-    return new if fits else None
+    starting = not new.stranger and not new.outdated and new.node and not was_ready(memory, new)
+    return new if starting and overlap < parameters.handover_grace else None
 
 
 def _in_the_dark(snapshot: Snapshot, not_ready: tuple[Machine, ...], memory: Memory) -> Iterator[Machine]:

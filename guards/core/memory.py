@@ -70,6 +70,11 @@ def rank(machine: Machine) -> int:
     return 1 if machine.infrastructure_ready else 0
 
 
+def was_ready(memory: Memory, machine: Machine) -> bool:
+    """Whether an earlier look of this run saw it Ready."""
+    return memory.ranks.get(machine.uid, ("", machine.scope, 0))[2] >= MILESTONES.index("Ready")
+
+
 def unreachable(snapshot: Snapshot) -> bool:
     """G4: the workload API is out of sight, so what is said about Nodes is not known."""
     if snapshot.cluster.remote_connection is Ready.FALSE:

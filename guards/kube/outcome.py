@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from guards.core.verdict import Ending
+from guards.core.verdict import Decision, Ending
 from guards.exits import Exit
 from guards.kube.access import WORKFLOW
 from guards.kube.errors import KubeError, NotFound
@@ -19,6 +19,8 @@ SETTLE = timedelta(seconds=30)
 _CODE = re.compile(r"exit code (\d{1,3})\)?:? ?(.*)", re.DOTALL)
 _GOOD = ("Succeeded", "Skipped", "Omitted")
 _BAD = ("Failed", "Error")
+_NOTHING_TO_DO = (Decision.SUPERSEDED, Decision.BOOTSTRAPPING, Decision.CONVERGED, Decision.SCALING)
+"""What preflight may decide for the run to end well at once. Anything else, also no decision at all, may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def judge(workflow: Object, parameters: Parameters) -> Ending | None:
             return _failure(step)
     if not steps or any(step.phase not in _GOOD for step in steps):
         return None
-    if steps[0].name == "preflight" and steps[0].decision not in ("", "roll"):
+    if steps[0].name == "preflight" and steps[0].decision in _NOTHING_TO_DO:
         return Ending(Exit.DONE, steps[0].summary)
     through = [step.summary for step in steps if step.phase == "Succeeded" and step.name != "preflight"]
     return Ending(Exit.DONE, " · ".join(filter(None, through))) if through else None

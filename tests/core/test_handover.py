@@ -43,6 +43,13 @@ def test_it_explains_only_a_new_machine_that_has_registered(wrong: dict[str, obj
     assert last([overlap(**wrong)], parameters(), CP).exit is Exit.REFUSED
 
 
+def test_a_machine_that_was_ready_in_this_run_has_failed_and_is_not_starting() -> None:
+    before = snapshot(old("cp-2"), machine("cp-4"), old("cp-3"), at=after(-10))
+    verdict = last([before, overlap()], parameters(), CP)
+    assert verdict.exit is Exit.REFUSED
+    assert rules(verdict) == {"G2"}
+
+
 def test_nobody_ready_is_no_handover() -> None:
     """(0,2): seen on the real provider with late nodes."""
     seen = snapshot(new("cp-4"), new("cp-5"), old("cp-3"))

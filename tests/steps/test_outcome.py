@@ -111,8 +111,10 @@ def test_only_skipped_steps_after_roll_are_not_established() -> None:
     assert end(GO, skipped("control-plane"), skipped("workers")) is None
 
 
-def test_a_preflight_without_a_decision_is_not_established() -> None:
-    nothing = step("preflight", "Succeeded", OK)
+@pytest.mark.parametrize("decision", ["", "unknown", "refused", "unhealthy"])
+def test_a_preflight_without_a_good_decision_is_not_established(decision: str) -> None:
+    """`unknown` is the default of an output file that was never written."""
+    nothing = step("preflight", "Succeeded", OK, decision=decision)
     assert end(nothing, skipped("control-plane"), skipped("workers")) is None
 
 
