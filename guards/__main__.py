@@ -12,7 +12,6 @@ from guards.flags import BadInput, Command, read_command
 from guards.journal import Journal
 from guards.kube.clock import ServerClock
 
-
 NODE_NAME = "CAPI_ROLLOUT_NODE_NAME"
 
 

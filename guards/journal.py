@@ -49,7 +49,7 @@ class Journal:
         """What is to be said at this look. Only the lines that were not said at the last one are printed."""
         for line in lines:
             if line not in self._last:
-                self._print(f"{now:%H:%M:%S} {printable(line, LINE_LIMIT)}")
+                self.line(now, line)
         self._last = lines
 
     def progress(self, done: int, total: int) -> None:
@@ -60,7 +60,7 @@ class Journal:
     def end(self, now: datetime, ending: Ending) -> None:
         """The last word, everywhere it is looked for."""
         mark = "ok" if ending.exit == 0 else f"exit {int(ending.exit)}"
-        self._print(f"{now:%H:%M:%S} {mark}: {printable(ending.sentence, LINE_LIMIT)}")
+        self.line(now, f"{mark}: {ending.sentence}")
         if self._termination_log is not None:
             _write(self._termination_log, cut(printable(ending.sentence, TERMINATION_LIMIT), TERMINATION_LIMIT))
         if self._outputs is not None:
@@ -69,9 +69,10 @@ class Journal:
             _write(self._outputs / "decision", str(ending.decision or ""))
             _write(self._outputs / "summary", cut(printable(ending.sentence, OUTPUT_LIMIT), OUTPUT_LIMIT))
 
-    def _print(self, line: str) -> None:
+    def line(self, now: datetime, text: str) -> None:
+        """One line, whatever was said before."""
         with suppress(OSError, ValueError):
-            print(line, file=self._out, flush=True)
+            print(f"{now:%H:%M:%S} {printable(text, LINE_LIMIT)}", file=self._out, flush=True)
 
 
 def printable(text: str, limit: int) -> str:

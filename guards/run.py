@@ -53,6 +53,7 @@ class Lookout:
                 return answer
 
     def wait(self, period: timedelta) -> None:
+        self.reachable(self.observer.watch)
         self._changed = self.clock.wait(period.total_seconds())
 
     def _could_not(self, error: KubeError) -> None:

@@ -81,10 +81,10 @@ def _failed(verb: str, code: Exit, sentence: str) -> Ending:
 
 def _introduce(world: World, parameters: Parameters, what: str) -> None:
     where = f"Cluster {parameters.cluster_namespace}/{parameters.cluster_name}"
+    budget = f"budget {parameters.max_concurrent_unavailable} per {parameters.budget_scope}"
+    acts = "" if parameters.max_remediations == 0 else " (maxRemediations has no effect: this version never acts)"
     world.journal.say(
-        world.clock.now(),
-        f"{where}, scope {parameters.scope}, "
-        f"budget {parameters.max_concurrent_unavailable} per {parameters.budget_scope}: this only watches, {what}",
+        world.clock.now(), f"{where}, scope {parameters.scope}, {budget}: this only watches{acts}, {what}"
     )
 
 

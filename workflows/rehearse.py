@@ -66,30 +66,15 @@ class Rehearsal(_Model):
 
 
 class _Transcript(Journal):
-    """Keeps what the steps say; within a step only the lines that were not in the block before."""
+    """Keeps what the steps say instead of printing it."""
 
     def __init__(self, start: datetime) -> None:
         super().__init__()
         self.lines: list[Line] = []
         self.step = ""
         self._start = start
-        self._shown: tuple[str, ...] = ()
 
-    def say(self, now: datetime, *lines: str) -> None:
-        for line in lines:
-            if line not in self._shown:
-                self._keep(now, line)
-        self._shown = lines
-
-    def begin(self, step: str) -> None:
-        self.step, self._shown = step, ()
-
-    def end(self, now: datetime, ending: Ending) -> None:
-        if self.lines and self.lines[-1].text.strip() == printable(ending.sentence, LINE_LIMIT):
-            self.lines.pop()  # the last verdict, which the ending repeats
-        self._keep(now, f"{'ok' if ending.exit == 0 else f'exit {int(ending.exit)}'}: {ending.sentence}")
-
-    def _keep(self, now: datetime, text: str) -> None:
+    def line(self, now: datetime, text: str) -> None:
         elapsed = int((now - self._start).total_seconds())
         self.lines.append(Line(at=now, elapsed=elapsed, step=self.step, text=printable(text, LINE_LIMIT)))
 
@@ -140,7 +125,7 @@ def _steps(world: World, parameters: Parameters) -> tuple[str, Ending]:
 
 def _step(verb: str, world: World, parameters: Parameters) -> Ending:
     assert isinstance(world.journal, _Transcript)
-    world.journal.begin(verb)
+    world.journal.step = verb
     return run_step(verb, world, parameters)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from guards.core.brake import brake
 from guards.core.breach import GAP_LOOKS, GAP_PERIOD, breaches, over_budget_in_slots
@@ -64,7 +64,7 @@ def decide(snapshot: Snapshot, memory: Memory, parameters: Parameters, scope: Sc
             findings,
         )
     waiting = f"{scope}: waiting for {'; '.join(still)}" if still else f"{scope}: done, must stay so for 30s"
-    return Verdict(None, waiting, findings, _look_within(memory, parameters, all_counts, snapshot))
+    return Verdict(None, waiting, findings, _look_within(memory, parameters, scope, all_counts, now))
 
 
 def _stop(snapshot: Snapshot, findings: list[Finding]) -> Verdict:
@@ -149,16 +149,16 @@ def strangers(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
 
 
 def _look_within(
-    memory: Memory, parameters: Parameters, all_counts: tuple[Counts, ...], snapshot: Snapshot
+    memory: Memory, parameters: Parameters, scope: Scope, all_counts: tuple[Counts, ...], now: datetime
 ) -> timedelta:
     """`pollInterval`, or less when a deadline of a guard falls before that."""
     candidates = [parameters.poll_interval]
-    if memory.rolled:
+    if scope in memory.rolled:
         candidates.append(STABLE_PERIOD / STABLE_LOOKS)
     if memory.missing:
         candidates.append(GAP_PERIOD / GAP_LOOKS)
     for counts in all_counts:
-        left = overlap_ends_in(counts, snapshot.taken_at, parameters.handover_grace)
+        left = overlap_ends_in(counts, now, parameters.handover_grace)
         if left is not None:
             candidates.append(max(left, timedelta(seconds=1)))
     return min(candidates)

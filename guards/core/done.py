@@ -52,7 +52,7 @@ def _pool(snapshot: Snapshot, memory: Memory, pool: Pool) -> list[str]:
         reasons.append(f"{len(machines)} machines of {pool.replicas}")
     if old:
         reasons.append(f"{len(old)} outdated ({_few(m.name for m in old)})")
-    return reasons if old else [*reasons, *pool.unfinished]  # an older MachineSet is the same news as its machines
+    return reasons or list(pool.unfinished)  # an older MachineSet is old news while its machines are told
 
 
 def _few(texts: Iterable[str]) -> str:

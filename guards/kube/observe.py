@@ -55,9 +55,7 @@ class Observer:
             self._whole_at = now
         for kind in (*changed, *EVERY_LOOK):
             self._seen.pop(kind, None)
-        snapshot = assemble(self._rows(), now)
-        self._watch()
-        return snapshot
+        return assemble(self._rows(), now)
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -137,7 +135,8 @@ class Observer:
     def _labels(self) -> str:
         return f"{CLUSTER_LABEL}={self.parameters.cluster_name}"
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
+        """From now on let the clock's wait return early when a kind that was read changes."""
         new = self.kinds - self._watching - {CLUSTER}
         if new:
             self.cluster.watch(new, self.parameters.cluster_namespace, self._labels)
