@@ -1,0 +1,273 @@
+"""The management cluster of the tests, as its users see it: kubectl, our command line, and an independent watcher."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ci.cluster import lab
+from ci.cluster.settings import BIN
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(__file__).with_name("rollout.yaml")
+Object = dict[str, Any]
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 120, every: float = 1) -> Any:
+    """The first truthy answer of `condition`; AssertionError with the last answer after `seconds`."""
+    until = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < until, f"gave up after {seconds:.0f}s waiting for {what}; last answer: {answer!r}"
+        time.sleep(every)  # noqa: TID251 - a real cluster has real time
+    return answer
+
+
+@dataclass(frozen=True)
+class Management:
+    """One management cluster. `folder` holds the overlay exported for it."""
+
+    kubeconfig: Path
+    folder: Path
+    image: str
+    """Reference of the step image built from this tree."""
+    digest: str
+    """Digest of that image's manifest, `sha256:…`."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Any program with this cluster as its kubeconfig."""
+        done = subprocess.run(
+            command, input=stdin, env=self.environment, capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert not check or done.returncode == 0, (
+            f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.run("kubectl", *arguments, stdin=stdin).stdout
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> Object:
+        found: Object = json.loads(self.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
+        return found
+
+    def list(self, kind: str, namespace: str = "default", labels: str = "") -> list[Object]:
+        answer = json.loads(self.kubectl("-n", namespace, "get", kind, "-l", labels, "-o", "json"))
+        items: list[Object] = answer["items"]
+        return items
+
+    def patch(self, kind: str, name: str, change: Object, namespace: str = "default") -> None:
+        self.kubectl("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(change))
+
+    def apply(self, manifest: str) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", "-", stdin=manifest)
+
+    # our own command lines
+
+    def workflows(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python -m workflows …`, whatever code it ends with."""
+        return self.run(sys.executable, "-m", "workflows", *arguments, check=False)
+
+    def guards(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python -m guards …` from this shell."""
+        return self.run(sys.executable, "-m", "guards", *arguments, check=False)
+
+    def submit(self, cluster: str, *flags: str, namespace: str = "default") -> "Run":
+        """Start a run with `python -m workflows submit`."""
+        where = ("--site", str(SITE), "--cluster", cluster, "--cluster-namespace", namespace)
+        done = self.workflows("submit", *where, "-o", "name", *flags)
+        assert done.returncode == 0, done.stderr
+        return Run(self, done.stdout.strip().split("/")[-1])
+
+    def run_list(self, name: str) -> str:
+        """The row of `argo list` for this Workflow: what a person sees."""
+        rows = self.run("argo", "list", "-n", "argo", "--no-utf8").stdout.splitlines()
+        return next(row for row in rows if row.startswith(f"{name} "))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One Workflow of ours in namespace argo."""
+
+    management: Management
+    name: str
+
+    def workflow(self) -> Object:
+        return self.management.get("workflow", self.name, "argo")
+
+    @property
+    def phase(self) -> str:
+        return str(self.workflow().get("status", {}).get("phase", ""))
+
+    @property
+    def message(self) -> str:
+        return str(self.workflow().get("status", {}).get("message", ""))
+
+    def ended(self, seconds: float = 300) -> "Run":
+        """Wait until the Workflow has ended."""
+        wait_for(f"the end of {self.name}", lambda: self.phase in ("Succeeded", "Failed", "Error"), seconds, 2)
+        return self
+
+    @property
+    def exit(self) -> int:
+        """Our exit code, as the exit hook tells it."""
+        if self.phase == "Succeeded":
+            return 0
+        match = re.search(r"exit code (\d+)", self.message)
+        assert match, f"{self.name} ended as {self.phase}: {self.message}"
+        return int(match[1])
+
+    def nodes(self, step: str) -> list[Object]:
+        """Nodes of a step (preflight, control-plane, workers, report), attempts included."""
+        found = self.workflow().get("status", {}).get("nodes", {}).values()
+        return [node for node in found if node.get("templateName") == step]
+
+    def output(self, step: str, name: str) -> str:
+        rows = [row for node in self.nodes(step) for row in node.get("outputs", {}).get("parameters", [])]
+        return next((str(row["value"]) for row in rows if row["name"] == name), "")
+
+    def pod(self, step: str) -> str:
+        """Name of the step's living pod; waits for one."""
+
+        def running() -> str | None:
+            labels = f"workflows.argoproj.io/workflow={self.name}"
+            for pod in self.management.list("pods", "argo", labels):
+                if f"-{step}-" in pod["metadata"]["name"] and pod["status"].get("phase") == "Running":
+                    return str(pod["metadata"]["name"])
+            return None
+
+        return str(wait_for(f"a running pod of {self.name}, step {step}", running))
+
+    def log(self, step: str) -> str:
+        """Log of the step's main container; its pod must still exist (podGC takes good ones away)."""
+        return self.management.kubectl("-n", "argo", "logs", self.pod(step), "-c", "main")
+
+
+@dataclass
+class Recording:
+    """Every change of the Machines of one cluster, as an own `kubectl get -w` saw it."""
+
+    machines: dict[str, Object] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    pairs: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {"control-plane": [], "workers": []})
+    """Scope -> the (deleting, notReady) pairs in order, repetitions left out."""
+
+    def take(self, event: Object) -> None:
+        machine = event["object"]
+        uid = machine["metadata"]["uid"]
+        if event["type"] == "DELETED":
+            self.machines.pop(uid, None)
+        else:
+            self.machines[uid] = machine
+            self.seen.add(uid)
+        for scope, pairs in self.pairs.items():
+            pair = self._pair(scope)
+            if not pairs or pairs[-1] != pair:
+                pairs.append(pair)
+
+    def _pair(self, scope: str) -> tuple[int, int]:
+        label = "cluster.x-k8s.io/control-plane"
+        mine = [m for m in self.machines.values() if (label in m["metadata"]["labels"]) == (scope == "control-plane")]
+        return sum("deletionTimestamp" in m["metadata"] for m in mine), sum(not is_ready(m) for m in mine)
+
+    def worst(self, scope: str) -> tuple[int, int]:
+        """The largest count of deleting and of not Ready machines, each by itself."""
+        return max(d for d, _ in self.pairs[scope]), max(n for _, n in self.pairs[scope])
+
+
+def is_ready(machine: Object) -> bool:
+    rows = machine.get("status", {}).get("conditions", [])
+    return any(row["type"] == "Ready" and row["status"] == "True" for row in rows)
+
+
+@contextmanager
+def recording(management: Management, cluster: str, namespace: str = "default") -> Iterator[Recording]:
+    """Watch the Machines of a cluster while the block runs. Its first events are the present state."""
+    command = ["kubectl", "-n", namespace, "get", "machines.v1beta2.cluster.x-k8s.io", "-w", "--output-watch-events"]
+    command += ["-l", f"cluster.x-k8s.io/cluster-name={cluster}", "-o", "json"]
+    result = Recording()
+    watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=management.environment)
+    assert watch.stdout is not None
+    import threading
+
+    def follow() -> None:
+        decoder, text = json.JSONDecoder(), ""
+        for line in watch.stdout or ():
+            text += line
+            try:
+                event, end = decoder.raw_decode(text.lstrip())
+            except ValueError:
+                continue  # the document is not complete yet
+            text = text.lstrip()[end:]
+            result.take(event)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield result
+    finally:
+        watch.terminate()
+        watch.wait()
+        thread.join()
+
+
+class Labs:
+    """Workload clusters of in-memory machines, each in a namespace of its own with the exported RBAC in it."""
+
+    def __init__(self, management: Management) -> None:
+        self._management = management
+        self._made: list[tuple[str, str]] = []
+
+    def start(self, kind: str, name: str) -> None:
+        """Begin a lab of 3 + 3 machines in namespace default; `ready` waits for it."""
+        lab.create(kind, name)
+        self._made.append((kind, name))
+
+    def ready(self, name: str) -> None:
+        """Wait until all six machines are Ready, and have been for 30 seconds in the eyes of preflight."""
+        wait_for(f"six Ready machines of {name}", lambda: self._all_ready(name), 300, 2)
+        wait_for(
+            f"{name} to be converged",
+            lambda: (
+                "converged" in self._management.guards("preflight", "--cluster-name", name, *self._scope(name)).stdout
+            ),
+            120,
+            3,
+        )
+
+    def _scope(self, name: str) -> tuple[str, ...]:
+        kind = next(kind for kind, made in self._made if made == name)
+        return ("--scope", "workers") if kind == "kubeadm" else ()
+
+    def _all_ready(self, name: str) -> bool:
+        machines = self._management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={name}")
+        return len(machines) == 6 and all(is_ready(machine) for machine in machines)
+
+    def delete_all(self) -> None:
+        for _, name in self._made:
+            lab.delete(name)
+        self._made.clear()
+
+
+def roll(management: Management, name: str, version: str, *, control_plane: bool = True, workers: bool = True) -> None:
+    """One commit: a new Kubernetes patch version for the control plane and the workers of a lab."""
+    if workers:
+        change = {"spec": {"template": {"spec": {"version": version}}}}
+        management.patch("machinedeployments", f"{name}-workers", change)
+    if control_plane:
+        management.patch("taloscontrolplanes", f"{name}-cp", {"spec": {"version": version}})
