@@ -11,7 +11,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
-NEEDS_CLUSTER = ("kubectl", "argo ", "scripts/cluster", "scripts/test", "python -m workflows submit", "python -m workflows plan")
+NEEDS_CLUSTER = (
+    "kubectl",
+    "argo ",
+    "scripts/cluster",
+    "scripts/test",
+    "python -m workflows submit",
+    "python -m workflows plan",
+)
 
 
 def runnable() -> list[str]:
