@@ -86,6 +86,10 @@ def records() -> list[Record]:
     return [Record(**json.loads(path.read_text())) for path in files]
 
 
+_children: list[subprocess.Popen[bytes]] = []
+"""What this process has started and outlives it; a Popen object that is collected while its program runs complains."""
+
+
 def start(program: Program) -> None:
     """Start it, or leave it alone when it runs as wanted, or restart it when its flags or files have changed."""
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -106,6 +110,7 @@ def start(program: Program) -> None:
             start_new_session=True,
             cwd="/",
         )
+    _children.append(child)
     started = start_time(child.pid)
     if started is None:
         raise failure(program.name, "ended at once")

@@ -5,8 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,9 +154,13 @@ class Run:
 
         return str(wait_for(f"a running pod of {self.name}, step {step}", running))
 
-    def log(self, step: str) -> str:
-        """Log of the step's main container; its pod must still exist (podGC takes good ones away)."""
-        return self.management.kubectl("-n", "argo", "logs", self.pod(step), "-c", "main")
+    def last_log(self, step: str) -> str:
+        """Log of a step that ended badly: its pod is kept."""
+        node = [node for node in self.nodes(step) if node["type"] == "Pod"][-1]
+        labels = f"workflows.argoproj.io/workflow={self.name}"
+        pods = [pod["metadata"]["name"] for pod in self.management.list("pods", "argo", labels)]
+        pod = next(name for name in pods if name.endswith(node["id"].rsplit("-", 1)[-1]))
+        return self.management.kubectl("-n", "argo", "logs", pod, "-c", "main")
 
 
 @dataclass
@@ -190,6 +195,22 @@ class Recording:
         return max(d for d, _ in self.pairs[scope]), max(n for _, n in self.pairs[scope])
 
 
+class follow:
+    """`kubectl logs -f` of a step into a file while the block runs: good pods are taken away when they end."""
+
+    def __init__(self, management: Management, run: Run, step: str, path: Path) -> None:
+        self._command = ["kubectl", "-n", "argo", "logs", "-f", run.pod(step), "-c", "main"]
+        self._environment, self._path = management.environment, path
+
+    def __enter__(self) -> None:
+        with self._path.open("w") as out:
+            self._process = subprocess.Popen(self._command, stdout=out, env=self._environment)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
 def is_ready(machine: Object) -> bool:
     rows = machine.get("status", {}).get("conditions", [])
     return any(row["type"] == "Ready" and row["status"] == "True" for row in rows)
@@ -201,29 +222,26 @@ def recording(management: Management, cluster: str, namespace: str = "default") 
     command = ["kubectl", "-n", namespace, "get", "machines.v1beta2.cluster.x-k8s.io", "-w", "--output-watch-events"]
     command += ["-l", f"cluster.x-k8s.io/cluster-name={cluster}", "-o", "json"]
     result = Recording()
-    watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=management.environment)
-    assert watch.stdout is not None
-    import threading
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=management.environment) as watch:
+        thread = threading.Thread(target=_take_all, args=(result, watch.stdout), daemon=True)
+        thread.start()
+        try:
+            yield result
+        finally:
+            watch.terminate()
+            thread.join()
 
-    def follow() -> None:
-        decoder, text = json.JSONDecoder(), ""
-        for line in watch.stdout or ():
-            text += line
-            try:
-                event, end = decoder.raw_decode(text.lstrip())
-            except ValueError:
-                continue  # the document is not complete yet
-            text = text.lstrip()[end:]
-            result.take(event)
 
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield result
-    finally:
-        watch.terminate()
-        watch.wait()
-        thread.join()
+def _take_all(result: Recording, lines: Iterable[str]) -> None:
+    decoder, text = json.JSONDecoder(), ""
+    for line in lines:
+        text += line
+        try:
+            event, end = decoder.raw_decode(text.lstrip())
+        except ValueError:
+            continue  # the document is not complete yet
+        text = text.lstrip()[end:]
+        result.take(event)
 
 
 class Labs:

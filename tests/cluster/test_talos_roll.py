@@ -1,13 +1,11 @@
 """A combined commit on a Talos cluster: the real providers roll, the exported template supervises, in real pods."""
 
-import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.management import Labs, Management, Recording, Run, is_ready, recording, roll, wait_for
+from tests.cluster.management import Labs, Management, Recording, Run, follow, is_ready, recording, roll, wait_for
 
 pytestmark = pytest.mark.cluster("capi")
 
@@ -34,22 +32,6 @@ def rolled(management: Management, lab: str, tmp_path_factory: pytest.TempPathFa
         with follow(management, run, "control-plane", log):
             run.ended(420)
     return run, seen, log.read_text()
-
-
-class follow:
-    """`kubectl logs -f` of a step into a file: good pods are taken away when they end."""
-
-    def __init__(self, management: Management, run: Run, step: str, path: Path) -> None:
-        self._command = ["kubectl", "-n", "argo", "logs", "-f", run.pod(step), "-c", "main"]
-        self._environment, self._path = management.environment, path
-
-    def __enter__(self) -> None:
-        with self._path.open("w") as out:
-            self._process = subprocess.Popen(self._command, stdout=out, env=self._environment)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
 
 
 def test_the_run_succeeds_when_the_last_machine_is_stable(rolled: tuple[Run, Recording, str]) -> None:

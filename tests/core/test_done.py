@@ -133,6 +133,12 @@ def test_a_change_of_strategy_ends_the_run() -> None:
     assert rules(verdict) >= {"strategy"}
 
 
+def test_a_change_of_strategy_that_is_still_allowed_ends_the_run_too() -> None:
+    other = pool(CP, strategy=Strategy("RollingUpdate", "0", None), generation=2)
+    verdict = last([snapshot(), snapshot(pools=(other, pool(WORKERS)), at=after(10))], parameters(), CP)
+    assert verdict.exit is Exit.REFUSED
+
+
 def test_a_new_spec_is_followed_and_said() -> None:
     looks = [snapshot(), snapshot(pools=(pool(CP, generation=2), pool(WORKERS)), at=after(10))]
     verdict = last(looks, parameters(), CP)

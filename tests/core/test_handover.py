@@ -50,6 +50,19 @@ def test_a_machine_that_was_ready_in_this_run_has_failed_and_is_not_starting() -
     assert rules(verdict) == {"G2"}
 
 
+@pytest.mark.parametrize(
+    "machines",
+    [
+        (deleting("cp-1"), deleting("cp-2"), new("cp-4")),
+        (deleting("cp-3"), new("cp-4"), new("cp-5")),
+    ],
+    ids=["two-deleting", "two-starting"],
+)
+def test_a_larger_budget_makes_no_larger_handover(machines: tuple[Machine, ...]) -> None:
+    """(2,3) and (1,3) with two allowed: G3 is about exactly one deleting and exactly one starting."""
+    assert last([snapshot(*machines)], parameters(maxConcurrentUnavailable="2"), CP).exit is Exit.REFUSED
+
+
 def test_nobody_ready_is_no_handover() -> None:
     """(0,2): seen on the real provider with late nodes."""
     seen = snapshot(new("cp-4"), new("cp-5"), old("cp-3"))

@@ -1,0 +1,132 @@
+"""The exported template on the real API server and controller, unedited."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.management import Labs, Management, wait_for
+
+pytestmark = pytest.mark.cluster("capi")
+
+NAME = "shape"
+
+
+@pytest.fixture(scope="module")
+def workers(management: Management) -> Iterator[str]:
+    """A kubeadm lab that is settled."""
+    labs = Labs(management)
+    labs.start("kubeadm", NAME)
+    labs.ready(NAME)
+    yield NAME
+    labs.delete_all()
+
+
+def test_argo_lints_it_offline_and_strictly(management: Management) -> None:
+    overlay = management.folder / "overlay/management/argo-workflows/capi-rollout-workflowtemplate.yaml"
+    done = management.run("argo", "lint", "--offline", "--strict", "--kinds", "workflowtemplates", str(overlay))
+    assert "no linting errors found" in done.stdout
+
+
+def test_the_api_server_holds_what_was_exported(management: Management) -> None:
+    """Nothing was pruned: every key that was sent came back."""
+    from workflows.yamls import load
+
+    sent = load(
+        (management.folder / "overlay/management/argo-workflows/capi-rollout-workflowtemplate.yaml").read_text()
+    )
+    held = management.get("workflowtemplate", "capi-rollout-orchestrator", "argo")
+    assert lost(sent["spec"], held["spec"]) == []
+
+
+def lost(sent: object, held: object, path: str = "spec") -> list[str]:
+    if isinstance(sent, dict) and isinstance(held, dict):
+        return [entry for key in sent for entry in lost(sent[key], held.get(key), f"{path}.{key}")]
+    if isinstance(sent, list) and isinstance(held, list) and len(sent) == len(held):
+        return [entry for i, one in enumerate(sent) for entry in lost(one, held[i], f"{path}[{i}]")]
+    return [] if sent == held or path.endswith(".image") else [f"{path}: {sent!r} became {held!r}"]
+
+
+def test_the_pod_runs_the_image_of_this_tree(management: Management, workers: str) -> None:
+    run = management.submit(workers, "--scope", "workers")
+    pod = management.get("pod", run.pod("preflight"), "argo")
+    main = next(one for one in pod["status"]["containerStatuses"] if one["name"] == "main")
+    run.ended()
+    spec = next(one for one in pod["spec"]["containers"] if one["name"] == "main")
+    assert spec["image"] == management.image
+    assert main["imageID"].split("@")[-1] in {management.digest, config_digest(management)}, main["imageID"]
+
+
+def config_digest(management: Management) -> str:
+    """Digest of the image's config, which is what an image imported without a registry is known by."""
+    import json
+    import tarfile
+
+    from ci.image.build import build
+
+    with tarfile.open(build().archive) as archive:
+        manifest = json.load(archive.extractfile(f"blobs/sha256/{management.digest.removeprefix('sha256:')}"))  # type: ignore[arg-type]
+    return str(manifest["config"]["digest"])
+
+
+def test_a_scope_skips_the_other_step_without_an_error(management: Management, workers: str) -> None:
+    """Something outdated, so that preflight says roll: the control-plane step must not run, nor fail."""
+    run = management.submit(workers, "--scope", "workers").ended()
+    assert run.exit == 0
+    assert {node["phase"] for node in run.nodes("control-plane")} == {"Skipped"}
+
+
+def test_a_refusal_fails_the_run_with_our_sentence_in_the_list(management: Management, workers: str) -> None:
+    run = management.submit(workers, "--scope", "control-plane").ended()
+    assert (run.phase, run.exit) == ("Failed", 3)
+    sentence = "Cluster shape: has no TalosControlPlane (KubeadmControlPlane shape-cp)"
+    assert sentence in run.message
+    assert sentence in management.run_list(run.name)
+    assert {node["type"] for step in ("control-plane", "workers") for node in run.nodes(step)} == {"Skipped"}
+
+
+@pytest.mark.parametrize("verb", ["stop", "terminate"])
+def test_a_run_that_is_stopped_never_succeeds(management: Management, workers: str, verb: str) -> None:
+    hold_open(management, workers)
+    try:
+        run = management.submit(workers, "--scope", "workers")
+        run.pod("workers")
+        management.run("argo", verb, "-n", "argo", run.name)
+        assert run.ended().phase in ("Failed", "Error")
+    finally:
+        let_go(management, workers)
+
+
+def hold_open(management: Management, name: str) -> None:
+    """Make the workers outdated and keep them so: the MachineDeployment is paused after preflight has looked."""
+    management.patch("machinedeployments", f"{name}-workers", {"metadata": {"annotations": {"test/held": "1"}}})
+    change = {"spec": {"template": {"spec": {"version": next_version(management, name)}}}}
+    management.patch("machinedeployments", f"{name}-workers", change)
+
+
+def next_version(management: Management, name: str) -> str:
+    seen = management.get("machinedeployments", f"{name}-workers")["spec"]["template"]["spec"]["version"]
+    major, minor, patch = seen.split(".")
+    return f"{major}.{minor}.{int(patch) + 1}"
+
+
+def let_go(management: Management, name: str) -> None:
+    wait_for(
+        "the roll to end",
+        lambda: "converged" in management.guards("preflight", "--cluster-name", name, "--scope", "workers").stdout,
+        240,
+        3,
+    )
+
+
+def test_two_runs_of_one_cluster_queue_and_another_cluster_does_not(management: Management, workers: str) -> None:
+    hold_open(management, workers)
+    first = management.submit(workers, "--scope", "workers")
+    second = management.submit(workers, "--scope", "workers")
+    first.pod("workers")
+    other = management.submit("no-such-cluster").ended()
+    assert other.exit == 3, "another cluster's run did not wait"
+    waiting = f"Waiting for capi-rollout/Mutex/default/{workers} lock. Lock status: 0/1"
+    assert (second.phase, second.message) == ("Pending", waiting)
+    assert first.ended(300).exit == 0
+    assert second.ended(120).exit == 0
+    assert second.output("preflight", "decision") == "converged"

@@ -1,0 +1,62 @@
+"""Each seeded bug is caught by the test that is named for it: what a rule's removal breaks is known, not hoped."""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.seeded.bugs import BUGS, Bug
+
+pytestmark = pytest.mark.mutants
+
+ROOT = Path(__file__).parents[2]
+PROBE = "import guards, sys; from pathlib import Path; assert Path(guards.__file__).is_relative_to(Path.cwd()), guards"
+
+
+def run(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """These tests of the tree, with the tree's own packages."""
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=tree, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+
+
+def copy(folder: Path) -> Path:
+    for name in ("guards", "workflows", "tests", "overlay"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "rollout.yaml"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def caught(bug: Bug, folder: Path) -> str:
+    """ "" when the named test fails because of the bug, else what happened instead."""
+    tree = copy(folder)
+    path = tree / bug.file
+    text = path.read_text()
+    if text.count(bug.old) != 1:
+        return f"{bug.file}: {bug.old!r} occurs {text.count(bug.old)} times, expected once"
+    path.write_text(text.replace(bug.old, bug.new))
+    done = run(tree, bug.test)
+    return "" if done.returncode == 1 else f"{bug.test} ended with {done.returncode}\n{done.stdout[-800:]}"
+
+
+def test_the_named_tests_pass_without_a_bug(tmp_path: Path) -> None:
+    done = run(copy(tmp_path), *sorted({bug.test for bug in BUGS}))
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_every_bug_is_caught(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda bug: caught(bug, tmp_path / bug.name), BUGS))
+    escaped = {bug.name: what for bug, what in zip(BUGS, found, strict=True) if what}
+    assert not escaped, "\n\n".join(f"{name}: {what}" for name, what in escaped.items())
+
+
+def test_names_are_unique() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
