@@ -4,7 +4,6 @@ The phase alone proves nothing: Argo marks a Workflow that was terminated while 
 What counts is what our own exit hook `report` said at the end of the run.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,8 +22,8 @@ LOOK = 5.0
 """Seconds between two looks; a watch event wakes earlier."""
 OUTAGE_LIMIT = timedelta(minutes=15)
 
+BLIND = "could not look"
 _ENDED = ("Succeeded", "Failed", "Error")
-_CODE = re.compile(r"exit code (\d{1,3})\)?:? ?(.*)", re.DOTALL)
 
 
 @dataclass
@@ -60,6 +59,7 @@ class Follower:
         except Unreachable as error:
             return self._could_not(error)
         self._blind_since = None
+        self._shown.pop(BLIND, None)
         if workflow["metadata"].get("uid") != self.uid:
             return _unknown(f"Workflow {self.namespace}/{self.name} is another one of the same name")
         for subject, state in states(workflow):
@@ -69,7 +69,7 @@ class Follower:
     def _could_not(self, error: Unreachable) -> Ending | None:
         now = self.clock.now()
         self._blind_since = self._blind_since or now
-        self._show("could not look", f"{error}; trying again")
+        self._show(BLIND, f"{error}; trying again")
         if now - self._blind_since < OUTAGE_LIMIT:
             return None
         return Ending(Exit.UNREACHABLE, f"no look for {format_duration(OUTAGE_LIMIT)}: {error}; the run goes on")
@@ -85,7 +85,8 @@ def states(workflow: Object) -> Iterator[tuple[str, str]]:
     status = workflow.get("status") or {}
     yield "workflow", _state(status.get("phase") or "Pending", status.get("message"))
     for step in outcome.read_steps(workflow):
-        yield step.name, _state(step.phase, step.message or step.summary)
+        # A skipped step's message is Argo's condition, spelled out: nothing a person needs.
+        yield step.name, _state(step.phase, "" if step.phase == "Skipped" else step.message or step.summary)
     for node in _reports(workflow):
         yield REPORT, _state(node.get("phase") or "Pending", node.get("message"))
 
@@ -101,18 +102,11 @@ def ending(workflow: Object) -> Ending | None:
         return _unknown(f"the Workflow ended as {phase} ({said}) without its report")
     report = reports[-1]
     if report.get("phase") != "Succeeded":
-        return _of_message(str(report.get("message") or ""))
+        said = str(report.get("message") or "")
+        return outcome.of_message(said) or _unknown(f"its report says {said!r}")
     if phase != "Succeeded":
         return _unknown(f"its report is good, but the Workflow ended as {phase} ({said})")
     return Ending(Exit.DONE, _summary(workflow))
-
-
-def _of_message(message: str) -> Ending:
-    """The code and sentence in `main: Error (exit code 3): …`."""
-    match = _CODE.search(message)
-    if match is None or int(match[1]) not in set(Exit) or int(match[1]) == Exit.DONE:
-        return _unknown(f"its report says {message!r}")
-    return Ending(Exit(int(match[1])), match[2].strip() or f"ended with exit code {match[1]}")
 
 
 def _unknown(why: str) -> Ending:

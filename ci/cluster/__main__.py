@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ci.cluster import lab, lifecycle, pods, record
+from ci.cluster import kind, lab, lifecycle, pods, record
 from ci.cluster.capi import talos_lab
 from ci.cluster.processes import records, run
 from ci.cluster.settings import BIN, KUBECONFIG, LEVELS, ClusterError
@@ -57,6 +57,10 @@ def main() -> int:
 
 def run_verb(arguments: argparse.Namespace) -> int:
     match arguments.verb:
+        case "up" if arguments.provider == "kind":
+            kind.up(arguments.level)
+        case "down" if arguments.provider == "kind":
+            kind.down()
         case "up":
             lifecycle.up(arguments.level, flags_of(arguments))
         case "down":
@@ -72,7 +76,7 @@ def run_verb(arguments: argparse.Namespace) -> int:
         case "lab":
             lab.create(arguments.kind, arguments.name, arguments.namespace)
         case "record":
-            print("\n".join(str(path) for path in record.record(arguments.kind)))
+            print(record.record(arguments.kind))
         case "delete-lab":
             lab.delete(arguments.name, arguments.namespace)
         case "talos-lab":

@@ -1,13 +1,15 @@
 """Record real objects in telling moments of a roll: the ground truth of the parser's tests.
 
-A lab is created and both of its scopes are rolled; every look takes all kinds in every recorded version, and the
-first look that shows a moment is kept. Nothing secret is written: no Secrets, no status and no data of TalosConfigs.
+A lab is created and its scopes are rolled; every look takes all kinds in every recorded version, and the first look
+that shows a moment is kept. An object that did not change between two moments is written once, as name/resourceVersion.
+Nothing secret is written: no Secrets, no status and no data of TalosConfigs.
 """
 
 import http.client
 import json
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import gmtime, monotonic, strftime
 from typing import Any
@@ -17,11 +19,26 @@ from ci.cluster.processes import pause, say
 from ci.cluster.settings import PKI, ROOT, ClusterError, pins
 
 Object = dict[str, Any]
-Look = dict[str, list[Object]]
-"""Path of a kind below /apis, like cluster.x-k8s.io/v1beta2/machines -> its objects."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """`objects`: path of a kind below /apis, like cluster.x-k8s.io/v1beta2/machines -> its objects."""
+
+    objects: dict[str, list[Object]]
+    at: str = field(default_factory=lambda: strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()))
+
+    @property
+    def machines(self) -> list[Object]:
+        return self.objects[MACHINES]
+
+    def is_one_moment(self) -> bool:
+        """Nothing changed between the lists of the two versions of a kind."""
+        pairs = ((path, path.replace("/v1beta2/", "/v1beta1/")) for path in CAPI if "/v1beta2/" in path)
+        return all(set(map(key, self.objects[new])) == set(map(key, self.objects[old])) for new, old in pairs)
+
 
 TARGET = ROOT / "tests" / "kube" / "recorded"
-NAMESPACE = "recorded"
 NAME = "homelab"
 VERSION = "v1.35.1"
 """What the labs, born with v1.35.0, are rolled to."""
@@ -31,13 +48,10 @@ CAPI = tuple(
     for version in ("v1beta2", "v1beta1")
     for plural in ("clusters", "machinedeployments", "machinesets", "machines")
 )
-INFRASTRUCTURE = tuple(
-    f"infrastructure.cluster.x-k8s.io/v1beta2/{plural}" for plural in ("devmachines", "devmachinetemplates")
-)
+INFRASTRUCTURE = ("infrastructure.cluster.x-k8s.io/v1beta2/devmachines",)
 TALOS = (
     "controlplane.cluster.x-k8s.io/v1alpha3/taloscontrolplanes",
     "bootstrap.cluster.x-k8s.io/v1alpha3/talosconfigs",
-    "bootstrap.cluster.x-k8s.io/v1alpha3/talosconfigtemplates",
 )
 KINDS = {"talos": CAPI + INFRASTRUCTURE + TALOS, "kubeadm": CAPI + INFRASTRUCTURE}
 PROGRAMS = {
@@ -48,49 +62,44 @@ PROGRAMS = {
 }
 
 
-def record(kind: str) -> list[Path]:
+def record(kind: str) -> Path:
     """Record every moment of one kind of lab; ClusterError names the moments that never showed."""
-    lab.create(kind, NAME, NAMESPACE)
-    slow_nodes = '{"metadata": {"annotations": {"lab.talos/node-ready": "4s"}}}'
-    kube.kubectl("-n", NAMESPACE, "patch", "cluster", NAME, "--type=merge", "-p", slow_nodes)
+    lab.create(kind, NAME, f"recorded-{kind}")
     try:
-        seen = {"created": first(kind, new_machine, 60), "settled": first(kind, settled, 240)}
-        seen |= roll(
-            kind, "workers", f"machinedeployment/{NAME}-workers", '{"spec":{"template":{"spec":{"version":"v1.35.1"}}}}'
-        )
+        moments = {"created": first(kind, new_machine, 60), "settled": first(kind, settled, 240)}
+        workers = {"spec": {"template": {"spec": {"version": VERSION}}}}
+        moments |= roll(kind, "workers", f"machinedeployment/{NAME}-workers", workers)
         if kind == "talos":
-            version = '{"spec":{"version":"v1.35.1"}}'
-            seen |= roll(kind, "control-plane", f"taloscontrolplane/{NAME}-cp", version)
+            moments |= roll(kind, "control-plane", f"taloscontrolplane/{NAME}-cp", {"spec": {"version": VERSION}})
     finally:
-        lab.delete(NAME, NAMESPACE)
-    return [write(kind, moment, look) for moment, look in seen.items()]
+        lab.delete(NAME, f"recorded-{kind}")
+    return write(kind, moments)
 
 
 def roll(kind: str, scope: str, what: str, change: Object) -> dict[str, Look]:
     """Change one object and keep the first look at each moment, until everything is settled again."""
-    kube.kubectl("-n", NAMESPACE, "patch", what, "--type=merge", "-p", json.dumps(change))
+    kube.kubectl("-n", f"recorded-{kind}", "patch", what, "--type=merge", "-p", json.dumps(change))
     wanted: dict[str, Callable[[list[Object]], bool]] = {
         f"{scope}-deleting": deleting,
         f"{scope}-gone": gone,
         f"{scope}-new-machine": new_machine,
-        f"{scope}-node-not-ready": node_not_ready,
     }
     seen: dict[str, Look] = {}
     for look in looks(kind, 300):
         for moment, shows in wanted.items():
-            if moment not in seen and shows(look[MACHINES]):
+            if moment not in seen and shows(look.machines):
                 seen[moment] = look
                 say(f"{kind}: {moment}")
-        if len(seen) == len(wanted) and settled(look[MACHINES]) and rolled(look, scope):
+        if len(seen) == len(wanted) and settled(look.machines) and rolled(look, scope):
             return seen | {f"{scope}-rolled": look}
     raise ClusterError(f"{kind} {scope}: never seen: {', '.join(wanted.keys() - seen.keys()) or 'the end of the roll'}")
 
 
 def first(kind: str, shows: Callable[[list[Object]], bool], seconds: float) -> Look:
     for look in looks(kind, seconds):
-        if shows(look[MACHINES]):
+        if shows(look.machines):
             return look
-    raise ClusterError(f"{kind} lab {NAMESPACE}/{NAME}: {shows.__name__} not seen within {seconds:.0f} s")
+    raise ClusterError(f"{kind} lab recorded-{kind}/{NAME}: {shows.__name__} not seen within {seconds:.0f} s")
 
 
 def condition(machine: Object, name: str) -> str:
@@ -111,14 +120,6 @@ def new_machine(machines: list[Object]) -> bool:
     return any(condition(each, "Ready") == "absent" for each in machines)
 
 
-def node_not_ready(machines: list[Object]) -> bool:
-    return any(
-        each.get("status", {}).get("nodeRef") and condition(each, "NodeHealthy") == "False"
-        for each in machines
-        if "deletionTimestamp" not in each["metadata"]
-    )
-
-
 def settled(machines: list[Object]) -> bool:
     return len(machines) == 6 and all(condition(each, "Ready") == "True" for each in machines)
 
@@ -126,7 +127,7 @@ def settled(machines: list[Object]) -> bool:
 def rolled(look: Look, scope: str) -> bool:
     """Every machine of the scope has the version that the roll asked for."""
     is_control_plane = "cluster.x-k8s.io/control-plane"
-    mine = [each for each in look[MACHINES] if (is_control_plane in each["metadata"]["labels"]) == (scope != "workers")]
+    mine = [each for each in look.machines if (is_control_plane in each["metadata"]["labels"]) == (scope != "workers")]
     return all(each["spec"]["version"] == VERSION for each in mine)
 
 
@@ -137,39 +138,58 @@ def looks(kind: str, seconds: float) -> Iterator[Look]:
     connection = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=10)
     deadline = monotonic() + seconds
     while monotonic() < deadline:
-        yield {path: listed(connection, path) for path in KINDS[kind]}
+        look = Look({path: listed(connection, path, f"recorded-{kind}") for path in KINDS[kind]})
+        if look.is_one_moment():
+            yield look
         pause(0.02)
 
 
-def listed(connection: http.client.HTTPSConnection, path: str) -> list[Object]:
+def listed(connection: http.client.HTTPSConnection, path: str, namespace: str) -> list[Object]:
     group, version, plural = path.split("/")
-    connection.request("GET", f"/apis/{group}/{version}/namespaces/{NAMESPACE}/{plural}")
+    connection.request("GET", f"/apis/{group}/{version}/namespaces/{namespace}/{plural}")
     answer = connection.getresponse()
     body = answer.read()
     if answer.status != 200:
         raise ClusterError(f"GET {path}: {answer.status} {body[:200]!r}; next: scripts/cluster status")
-    return [cleaned(each) for each in json.loads(body)["items"]]
+    found: list[Object] = json.loads(body)["items"]
+    return found
+
+
+def key(thing: Object) -> str:
+    return f"{thing['metadata']['name']}/{thing['metadata']['resourceVersion']}"
 
 
 def cleaned(thing: Object) -> Object:
     """Without what nobody parses, and without anything that could be a secret."""
     thing["metadata"].pop("managedFields", None)
-    if thing["kind"].startswith("TalosConfig"):
+    thing["metadata"].get("annotations", {}).pop("cluster.x-k8s.io/conversion-data", None)
+    thing.get("status", {}).pop("nodeInfo", None)
+    if thing["kind"] == "TalosConfig":
         thing.pop("status", None)
-        spec = thing["spec"]
-        spec.get("template", {}).get("spec", spec).pop("data", None)
+        thing["spec"].pop("data", None)
+    if thing["kind"] == "DevMachine":  # of an infrastructure machine only its origin matters
+        thing = {part: thing[part] for part in ("apiVersion", "kind", "metadata")}
     return thing
 
 
-def write(kind: str, moment: str, look: Look) -> Path:
-    TARGET.mkdir(parents=True, exist_ok=True)
-    about = {
-        "moment": moment,
-        "lab": kind,
-        "at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
-        "by": f"scripts/cluster record {kind}",
-        "versions": {program: pins()[pin] for program, pin in PROGRAMS.items()},
+def write(kind: str, moments: dict[str, Look]) -> Path:
+    objects: dict[str, dict[str, Object]] = {path: {} for path in KINDS[kind]}
+    for look in moments.values():
+        for path, found in look.objects.items():
+            objects[path] |= {key(each): cleaned(each) for each in found}
+    document = {
+        "recorded": {
+            "lab": kind,
+            "by": f"scripts/cluster record {kind}",
+            "versions": {program: pins()[pin] for program, pin in PROGRAMS.items()},
+        },
+        "moments": {
+            moment: {"at": look.at, "seen": {path: list(map(key, found)) for path, found in look.objects.items()}}
+            for moment, look in moments.items()
+        },
+        "objects": objects,
     }
-    path = TARGET / f"{kind}-{moment}.json"
-    path.write_text(json.dumps({"recorded": about, "objects": look}, indent=1) + "\n")
-    return path
+    TARGET.mkdir(parents=True, exist_ok=True)
+    target = TARGET / f"{kind}.json"
+    target.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    return target

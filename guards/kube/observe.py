@@ -23,6 +23,7 @@ from guards.kube.access import (
 )
 from guards.kube.assemble import Rows, assemble
 from guards.kube.errors import NotFound
+from guards.kube.fields import required
 from guards.kube.ports import Clock, ManagementCluster, Object
 from guards.kube.templates import Fingerprints
 from guards.naming import CLUSTER_LABEL
@@ -44,6 +45,7 @@ class Observer:
     clock: Clock
     parameters: Parameters
     _seen: dict[Kind, Any] = field(default_factory=dict)
+    _read: dict[Kind, dict[tuple[str, str, str], Any]] = field(default_factory=dict)
     _whole_at: datetime | None = None
     _watching: frozenset[Kind] = frozenset()
 
@@ -113,12 +115,22 @@ class Observer:
         return value
 
     def _list(self, kind: Kind, read: Callable[[Object, str], T]) -> list[T]:
-        def fresh() -> list[T]:
-            version = self.cluster.served_version(kind)
-            namespace = self.parameters.cluster_namespace
-            return self.cluster.list(kind, namespace, self._labels, lambda item: read(item, version))
+        return self._once(kind, lambda: self._fresh(kind, read))
 
-        return self._once(kind, fresh)
+    def _fresh(self, kind: Kind, read: Callable[[Object, str], T]) -> list[T]:
+        """List again; an object whose resourceVersion has not moved keeps the row it gave the last time."""
+        version = self.cluster.served_version(kind)
+        before, after = self._read.get(kind, {}), {}
+
+        def row(item: Object) -> T:
+            key = (version, required(item, "metadata", "uid"), required(item, "metadata", "resourceVersion"))
+            after[key] = before[key] if key in before else read(item, version)
+            found: T = after[key]
+            return found
+
+        rows = self.cluster.list(kind, self.parameters.cluster_namespace, self._labels, row)
+        self._read[kind] = after
+        return rows
 
     def _complete(
         self, kind: Kind, read: Callable[[Object, str], T], key: Callable[[T], str], needed: set[str]

@@ -102,9 +102,13 @@ def _step(name: str, nodes: list[Object]) -> Step:
 
 
 def _failure(step: Step) -> Ending:
-    match = _CODE.search(step.message)
-    if match is None:
-        return Ending(Exit.BUG, f"{step.name} ended as {step.phase}: {step.message or 'without a message'}")
-    code = int(match[1])
-    known = code in set(Exit) and code != Exit.DONE
-    return Ending(Exit(code) if known else Exit.BUG, match[2] or f"{step.name} ended with exit code {code}")
+    said = f"{step.name} ended as {step.phase}: {step.message or 'without a message'}"
+    return of_message(step.message) or Ending(Exit.BUG, said)
+
+
+def of_message(message: str) -> Ending | None:
+    """The ending in a node's `main: Error (exit code 3): sentence`; None when it holds no code of ours."""
+    match = _CODE.search(message)
+    if match is None or int(match[1]) not in set(Exit) or int(match[1]) == Exit.DONE:
+        return None
+    return Ending(Exit(int(match[1])), match[2].strip() or f"ended with exit code {match[1]}")

@@ -30,7 +30,7 @@ def management(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Management]
         image = pods.step_image()
     folder = tmp_path_factory.mktemp("site")
     export(load(SITE), folder)
-    found = Management(Path(given or KUBECONFIG), folder, image.reference, image.manifest)
+    found = Management(Path(given or KUBECONFIG), folder, image.reference, image.manifest, image.archive)
     install(found)
     yield found
     if not given and os.environ.get("CAPI_ROLLOUT_KEEP") != "1":

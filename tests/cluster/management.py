@@ -16,6 +16,8 @@ from typing import Any
 from ci.cluster import lab
 from ci.cluster.settings import BIN
 
+HOOK = "pre-terminate.delete.hook.machine.cluster.x-k8s.io/test"
+"""Annotation that keeps a deleting Machine, as a slow wipe would."""
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).with_name("rollout.yaml")
 Object = dict[str, Any]
@@ -40,6 +42,8 @@ class Management:
     """Reference of the step image built from this tree."""
     digest: str
     """Digest of that image's manifest, `sha256:…`."""
+    archive: Path
+    """The image as an OCI archive."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,7 +101,7 @@ class Management:
 
     def run_list(self, name: str) -> str:
         """The row of `argo list` for this Workflow: what a person sees."""
-        rows = self.run("argo", "list", "-n", "argo", "--no-utf8").stdout.splitlines()
+        rows = self.run("argo", "list", "-n", "argo").stdout.splitlines()
         return next(row for row in rows if row.startswith(f"{name} "))
 
 

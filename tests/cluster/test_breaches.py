@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ci.cluster.capi import talos_lab
-from ci.cluster.processes import run as run_programs
 from tests.cluster.management import (
+    HOOK,
     Labs,
     Management,
     Object,
@@ -25,14 +24,12 @@ from tests.cluster.management import (
 pytestmark = pytest.mark.cluster("capi")
 
 NAME = "late"
-HOOK = "pre-terminate.delete.hook.machine.cluster.x-k8s.io/test"
-"""Keeps a deleting machine as long as a slow wipe would."""
 CP, WORKERS = "cluster.x-k8s.io/control-plane", f"cluster.x-k8s.io/deployment-name={NAME}-workers"
 
 
-def node_ready(delay: str) -> None:
-    """How long a new Node stays NotReady, as while a CNI starts. Restarts talos-lab; its machines stay."""
-    run_programs(talos_lab(("--node-ready", delay, "--reboot", "15s", "--boot", "3s")))
+def node_ready(management: Management, delay: str | None) -> None:
+    """How long the lab's new Nodes stay NotReady, as while a CNI starts."""
+    management.patch("clusters", NAME, {"metadata": {"annotations": {"lab.talos/node-ready": delay}}})
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,6 @@ def settled(management: Management) -> Iterator[str]:
     labs.start("talos", NAME)
     labs.ready(NAME)
     yield NAME
-    node_ready("0s")
     labs.delete_all()
 
 
@@ -49,7 +45,7 @@ def settled(management: Management) -> Iterator[str]:
 def lab(management: Management, settled: str) -> Iterator[str]:
     """The lab, whole again after each test: hooks and faults gone, every machine Ready."""
     yield settled
-    node_ready("0s")
+    node_ready(management, None)
     release(management)
     wait_for(
         f"{NAME} to be whole again",
@@ -90,7 +86,7 @@ def newer(management: Management) -> str:
 
 def test_a_handover_is_waited_for_and_named(management: Management, lab: str, tmp_path: Path) -> None:
     """Nodes are Ready 15 s late: the provider deletes the next machine before, which goes when the new one is Ready."""
-    node_ready("15s")
+    node_ready(management, "15s")
     with watched(management) as seen:
         for machine in machines(management, CP):
             annotate(management, machine, hook="")
@@ -146,7 +142,7 @@ def judged_at_once(lines: list[str], offence: str) -> None:
 
 
 def test_without_grace_the_same_roll_breaches(management: Management, lab: str) -> None:
-    node_ready("15s")
+    node_ready(management, "15s")
     with watched(management) as seen:
         for machine in machines(management, CP):
             annotate(management, machine, hook="")
@@ -169,7 +165,7 @@ def release_first(management: Management, seen: Recording) -> bool:
 
 def test_nodes_that_stay_late_breach_at_the_first_moment_without_a_handover(management: Management, lab: str) -> None:
     """(0,2): long before the provider has taken the third machine."""
-    node_ready("30s")
+    node_ready(management, "30s")
     with watched(management) as seen:
         run = management.submit(lab, "--scope", "control-plane")
         roll(management, lab, newer(management), workers=False)

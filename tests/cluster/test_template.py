@@ -1,10 +1,12 @@
 """The exported template on the real API server and controller, unedited."""
 
+import json
+import tarfile
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.management import Labs, Management, wait_for
+from tests.cluster.management import HOOK, Labs, Management, Object
 
 pytestmark = pytest.mark.cluster("capi")
 
@@ -58,13 +60,10 @@ def test_the_pod_runs_the_image_of_this_tree(management: Management, workers: st
 
 def config_digest(management: Management) -> str:
     """Digest of the image's config, which is what an image imported without a registry is known by."""
-    import json
-    import tarfile
-
-    from ci.image.build import build
-
-    with tarfile.open(build().archive) as archive:
-        manifest = json.load(archive.extractfile(f"blobs/sha256/{management.digest.removeprefix('sha256:')}"))  # type: ignore[arg-type]
+    with tarfile.open(management.archive) as archive:
+        blob = archive.extractfile(f"blobs/sha256/{management.digest.removeprefix('sha256:')}")
+        assert blob is not None
+        manifest = json.load(blob)
     return str(manifest["config"]["digest"])
 
 
@@ -84,49 +83,48 @@ def test_a_refusal_fails_the_run_with_our_sentence_in_the_list(management: Manag
     assert {node["type"] for step in ("control-plane", "workers") for node in run.nodes(step)} == {"Skipped"}
 
 
+@pytest.fixture(scope="module")
+def rolling(management: Management, workers: str) -> Iterator[str]:
+    """The lab in mid-roll, standing still: its first worker is deleting and stays so until `release`."""
+    for machine in worker_machines(management):
+        hook(management, machine, "")
+    change = {"spec": {"template": {"spec": {"version": "v1.35.1"}}}}
+    management.patch("machinedeployments", f"{workers}-workers", change)
+    yield workers
+    release(management)
+
+
+def worker_machines(management: Management) -> list[Object]:
+    return management.list("machines", labels=f"cluster.x-k8s.io/deployment-name={NAME}-workers")
+
+
+def hook(management: Management, machine: Object, value: str | None) -> None:
+    management.patch("machines", machine["metadata"]["name"], {"metadata": {"annotations": {HOOK: value}}})
+
+
+def release(management: Management) -> None:
+    for machine in worker_machines(management):
+        if HOOK in machine["metadata"].get("annotations", {}):
+            hook(management, machine, None)
+
+
 @pytest.mark.parametrize("verb", ["stop", "terminate"])
-def test_a_run_that_is_stopped_never_succeeds(management: Management, workers: str, verb: str) -> None:
-    hold_open(management, workers)
-    try:
-        run = management.submit(workers, "--scope", "workers")
-        run.pod("workers")
-        management.run("argo", verb, "-n", "argo", run.name)
-        assert run.ended().phase in ("Failed", "Error")
-    finally:
-        let_go(management, workers)
+def test_a_run_that_is_stopped_never_succeeds(management: Management, rolling: str, verb: str) -> None:
+    run = management.submit(rolling, "--scope", "workers")
+    run.pod("workers")
+    management.run("argo", verb, "-n", "argo", run.name)
+    assert run.ended().phase in ("Failed", "Error")
 
 
-def hold_open(management: Management, name: str) -> None:
-    """Make the workers outdated and keep them so: the MachineDeployment is paused after preflight has looked."""
-    management.patch("machinedeployments", f"{name}-workers", {"metadata": {"annotations": {"test/held": "1"}}})
-    change = {"spec": {"template": {"spec": {"version": next_version(management, name)}}}}
-    management.patch("machinedeployments", f"{name}-workers", change)
-
-
-def next_version(management: Management, name: str) -> str:
-    seen = management.get("machinedeployments", f"{name}-workers")["spec"]["template"]["spec"]["version"]
-    major, minor, patch = seen.split(".")
-    return f"{major}.{minor}.{int(patch) + 1}"
-
-
-def let_go(management: Management, name: str) -> None:
-    wait_for(
-        "the roll to end",
-        lambda: "converged" in management.guards("preflight", "--cluster-name", name, "--scope", "workers").stdout,
-        240,
-        3,
-    )
-
-
-def test_two_runs_of_one_cluster_queue_and_another_cluster_does_not(management: Management, workers: str) -> None:
-    hold_open(management, workers)
-    first = management.submit(workers, "--scope", "workers")
-    second = management.submit(workers, "--scope", "workers")
+def test_two_runs_of_one_cluster_queue_and_another_cluster_does_not(management: Management, rolling: str) -> None:
+    first = management.submit(rolling, "--scope", "workers")
+    second = management.submit(rolling, "--scope", "workers")
     first.pod("workers")
     other = management.submit("no-such-cluster").ended()
     assert other.exit == 3, "another cluster's run did not wait"
-    waiting = f"Waiting for capi-rollout/Mutex/default/{workers} lock. Lock status: 0/1"
+    waiting = f"Waiting for capi-rollout/Mutex/default/{rolling} lock. Lock status: 0/1"
     assert (second.phase, second.message) == ("Pending", waiting)
+    release(management)
     assert first.ended(300).exit == 0
     assert second.ended(120).exit == 0
     assert second.output("preflight", "decision") == "converged"
