@@ -1,88 +1,112 @@
-"""The same management cluster for people with a container engine: kind, Argo's own manifests, clusterctl.
+"""The same management cluster for people with a container engine: kind, Argo's release, Cluster API by clusterctl.
 
-Not run by us: no Docker daemon where this project is built. Level capi needs clusterctl.
+It has not been run by us: there is no Docker daemon where this project is built. `up` may be repeated.
 """
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+from ci.cluster import argo, render
 from ci.cluster.processes import say
 from ci.cluster.settings import ARGO_NAMESPACE, STATE, ClusterError, pins
 from ci.image.build import build
 
 NAME = "capi-rollout"
 KUBECONFIG = STATE.with_name("capi-rollout-kind.kubeconfig")
-ARGO = "https://github.com/argoproj/argo-workflows/releases/download/{version}/install.yaml"
+RELEASE = "https://github.com/argoproj/argo-workflows/releases/download/{version}/install.yaml"
+PROGRAMS = {"api": ("kind", "kubectl"), "argo": (), "pods": (), "capi": ("clusterctl",)}
 
 
-def run(*command: str) -> None:
-    done = subprocess.run(command, check=False)
-    if done.returncode:
-        raise ClusterError(f"{' '.join(command)} failed, see above")
-
-
-def check() -> None:
+def check(*programs: str) -> None:
     """A container engine that answers, and the programs. A docker client alone is not enough."""
-    for program in ("docker", "kind", "kubectl"):
+    if not shutil.which("docker"):
+        raise ClusterError("docker is not on PATH; next: install Docker, or leave out --provider kind")
+    asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        said = (asked.stderr.strip() or asked.stdout.strip()).splitlines()[-1:]
+        raise ClusterError(
+            f"docker info: no daemon answers ({''.join(said)}); next: start Docker, or leave out --provider kind"
+        )
+    for program in programs:
         if not shutil.which(program):
             raise ClusterError(f"{program} is not on PATH; next: install it, or leave out --provider kind")
-    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        raise ClusterError("docker info: no daemon answers; next: start Docker, or leave out --provider kind")
 
 
 def up(level: str) -> None:
-    """A kind cluster at level api, argo or pods (the same thing here), or capi."""
-    check()
-    if (
-        NAME
-        not in subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=True).stdout.split()
-    ):
-        image = pins()["KIND_NODE_IMAGE"]
-        run(
-            "kind",
-            "create",
-            "cluster",
-            "--name",
-            NAME,
-            "--image",
-            image,
-            "--kubeconfig",
-            str(KUBECONFIG),
-            "--wait",
-            "120s",
-        )
-    kubectl = ("kubectl", "--kubeconfig", str(KUBECONFIG))
+    """A kind cluster at this level; argo and pods are the same thing here."""
+    check(*PROGRAMS["api"], *PROGRAMS[level])
+    create()
     if level != "api":
-        exists = subprocess.run([*kubectl, "get", "namespace", ARGO_NAMESPACE], capture_output=True, check=False)
-        if exists.returncode:
-            run(*kubectl, "create", "namespace", ARGO_NAMESPACE)
-        manifest = ARGO.format(version=pins()["ARGO_WF_VERSION"])
-        run(*kubectl, "-n", ARGO_NAMESPACE, "apply", "--server-side", "--force-conflicts", "-f", manifest)
-        run(*kubectl, "-n", ARGO_NAMESPACE, "rollout", "status", "deployment/workflow-controller", "--timeout=180s")
-        load(build().archive)
+        argo_workflows()
+        run("kind", "load", "image-archive", str(step_image()), "--name", NAME)
     if level == "capi":
         cluster_api()
-    say(f"up on kind; next: export KUBECONFIG={KUBECONFIG}")
-
-
-def load(archive: Path) -> None:
-    """Make the step image known to the nodes."""
-    run("kind", "load", "image-archive", str(archive), "--name", NAME)
-
-
-def cluster_api() -> None:
-    if not shutil.which("clusterctl"):
-        raise ClusterError("clusterctl is not on PATH; next: install it, or use level pods")
-    version = pins()["CAPI_VERSION"]
-    providers = (
-        f"--core=cluster-api:{version}", f"--bootstrap=kubeadm:{version},talos:{pins()['CABPT_VERSION']}",
-        f"--control-plane=kubeadm:{version},talos:{pins()['CACPPT_VERSION']}", f"--infrastructure=docker:{version}",
-    )  # fmt: skip
-    run("env", "CLUSTER_TOPOLOGY=true", "clusterctl", "init", "--kubeconfig", str(KUBECONFIG), *providers)
+    say(f"up on kind at level {level}; next: export KUBECONFIG={KUBECONFIG}")
 
 
 def down() -> None:
-    check()
+    check(*PROGRAMS["api"])
     run("kind", "delete", "cluster", "--name", NAME)
     KUBECONFIG.unlink(missing_ok=True)
+
+
+def create() -> None:
+    """The cluster, from a node image that is pinned by digest; kept when it stands already."""
+    if NAME in shows("kind", "get", "clusters").split():
+        run("kind", "export", "kubeconfig", "--name", NAME, "--kubeconfig", str(KUBECONFIG))
+        return
+    where = ("--name", NAME, "--kubeconfig", str(KUBECONFIG))
+    run("kind", "create", "cluster", *where, "--image", pins()["KIND_NODE_IMAGE"], "--wait", "120s")
+
+
+def argo_workflows() -> None:
+    """Argo's own manifests, and the right of hand-written test Workflows to report results."""
+    apply = ("kubectl", "apply", "--server-side", "--force-conflicts")
+    rights = [each for each in argo.settings() if each["kind"] in argo.RBAC]
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_NAMESPACE}}
+    run(*apply, "-f", "-", stdin=render.as_list([namespace, *rights]))
+    run(*apply, "-n", ARGO_NAMESPACE, "-f", RELEASE.format(version=pins()["ARGO_WF_VERSION"]))
+    run("kubectl", "-n", ARGO_NAMESPACE, "rollout", "status", "deployment/workflow-controller", "--timeout=180s")
+
+
+def step_image() -> Path:
+    image = build()
+    say(f"step image {image.reference}")
+    return image.archive
+
+
+def cluster_api() -> None:
+    """Core, kubeadm and Talos providers; `docker` brings the in-memory machines. clusterctl refuses a second init."""
+    if shows("kubectl", "get", "namespace", "capi-system", "--ignore-not-found", "-o", "name"):
+        return
+    version, cabpt, cacppt = (pins()[pin] for pin in ("CAPI_VERSION", "CABPT_VERSION", "CACPPT_VERSION"))
+    run(
+        "clusterctl",
+        "init",
+        f"--core=cluster-api:{version}",
+        f"--bootstrap=kubeadm:{version},talos:{cabpt}",
+        f"--control-plane=kubeadm:{version},talos:{cacppt}",
+        f"--infrastructure=docker:{version}",
+        "--wait-providers",
+    )
+
+
+def shows(*command: str) -> str:
+    """Standard output of one command against the kind cluster."""
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}; next: kind get clusters")
+    return done.stdout
+
+
+def run(*command: str, stdin: str | None = None) -> None:
+    """One command against the kind cluster; its output is shown."""
+    done = subprocess.run(command, input=stdin, text=True, env=environment(), check=False)
+    if done.returncode:
+        raise ClusterError(f"{' '.join(command)} ended with {done.returncode}, see above; next: the same command again")
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "KUBECONFIG": str(KUBECONFIG), "CLUSTER_TOPOLOGY": "true"}

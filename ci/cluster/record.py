@@ -53,7 +53,12 @@ TALOS = (
     "controlplane.cluster.x-k8s.io/v1alpha3/taloscontrolplanes",
     "bootstrap.cluster.x-k8s.io/v1alpha3/talosconfigs",
 )
-KINDS = {"talos": CAPI + INFRASTRUCTURE + TALOS, "kubeadm": CAPI + INFRASTRUCTURE}
+KINDS = {"talos": CAPI + INFRASTRUCTURE + TALOS, "kubeadm": CAPI}
+KEPT = {
+    "talos": ("created", "workers-gone", "control-plane-deleting", "control-plane-new-machine", "control-plane-rolled"),
+    "kubeadm": ("workers-deleting", "workers-rolled"),
+}
+"""Moments worth their size in the repository: every kind of moment, and both sorts of pools."""
 PROGRAMS = {
     "kubernetes": "K8S_VERSION",
     "cluster-api": "CAPI_VERSION",
@@ -62,9 +67,13 @@ PROGRAMS = {
 }
 
 
+def namespace(kind: str) -> str:
+    return f"recorded-{kind}"
+
+
 def record(kind: str) -> Path:
     """Record every moment of one kind of lab; ClusterError names the moments that never showed."""
-    lab.create(kind, NAME, f"recorded-{kind}")
+    lab.create(kind, NAME, namespace(kind))
     try:
         moments = {"created": first(kind, new_machine, 60), "settled": first(kind, settled, 240)}
         workers = {"spec": {"template": {"spec": {"version": VERSION}}}}
@@ -72,13 +81,13 @@ def record(kind: str) -> Path:
         if kind == "talos":
             moments |= roll(kind, "control-plane", f"taloscontrolplane/{NAME}-cp", {"spec": {"version": VERSION}})
     finally:
-        lab.delete(NAME, f"recorded-{kind}")
-    return write(kind, moments)
+        lab.delete(NAME, namespace(kind))
+    return write(kind, {moment: look for moment, look in moments.items() if moment in KEPT[kind]})
 
 
 def roll(kind: str, scope: str, what: str, change: Object) -> dict[str, Look]:
     """Change one object and keep the first look at each moment, until everything is settled again."""
-    kube.kubectl("-n", f"recorded-{kind}", "patch", what, "--type=merge", "-p", json.dumps(change))
+    kube.kubectl("-n", namespace(kind), "patch", what, "--type=merge", "-p", json.dumps(change))
     wanted: dict[str, Callable[[list[Object]], bool]] = {
         f"{scope}-deleting": deleting,
         f"{scope}-gone": gone,
@@ -99,7 +108,7 @@ def first(kind: str, shows: Callable[[list[Object]], bool], seconds: float) -> L
     for look in looks(kind, seconds):
         if shows(look.machines):
             return look
-    raise ClusterError(f"{kind} lab recorded-{kind}/{NAME}: {shows.__name__} not seen within {seconds:.0f} s")
+    raise ClusterError(f"{kind} lab {namespace(kind)}/{NAME}: {shows.__name__} not seen within {seconds:.0f} s")
 
 
 def condition(machine: Object, name: str) -> str:
@@ -124,10 +133,13 @@ def settled(machines: list[Object]) -> bool:
     return len(machines) == 6 and all(condition(each, "Ready") == "True" for each in machines)
 
 
+def of_control_plane(thing: Object) -> bool:
+    return "cluster.x-k8s.io/control-plane" in thing["metadata"].get("labels", {})
+
+
 def rolled(look: Look, scope: str) -> bool:
     """Every machine of the scope has the version that the roll asked for."""
-    is_control_plane = "cluster.x-k8s.io/control-plane"
-    mine = [each for each in look.machines if (is_control_plane in each["metadata"]["labels"]) == (scope != "workers")]
+    mine = [each for each in look.machines if of_control_plane(each) == (scope != "workers")]
     return all(each["spec"]["version"] == VERSION for each in mine)
 
 
@@ -138,15 +150,15 @@ def looks(kind: str, seconds: float) -> Iterator[Look]:
     connection = http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=10)
     deadline = monotonic() + seconds
     while monotonic() < deadline:
-        look = Look({path: listed(connection, path, f"recorded-{kind}") for path in KINDS[kind]})
+        look = Look({path: listed(connection, path, namespace(kind)) for path in KINDS[kind]})
         if look.is_one_moment():
             yield look
         pause(0.02)
 
 
-def listed(connection: http.client.HTTPSConnection, path: str, namespace: str) -> list[Object]:
+def listed(connection: http.client.HTTPSConnection, path: str, where: str) -> list[Object]:
     group, version, plural = path.split("/")
-    connection.request("GET", f"/apis/{group}/{version}/namespaces/{namespace}/{plural}")
+    connection.request("GET", f"/apis/{group}/{version}/namespaces/{where}/{plural}")
     answer = connection.getresponse()
     body = answer.read()
     if answer.status != 200:
@@ -163,7 +175,8 @@ def cleaned(thing: Object) -> Object:
     """Without what nobody parses, and without anything that could be a secret."""
     thing["metadata"].pop("managedFields", None)
     thing["metadata"].get("annotations", {}).pop("cluster.x-k8s.io/conversion-data", None)
-    thing.get("status", {}).pop("nodeInfo", None)
+    for part in ("nodeInfo", "addresses", "deprecated"):
+        thing.get("status", {}).pop(part, None)
     if thing["kind"] == "TalosConfig":
         thing.pop("status", None)
         thing["spec"].pop("data", None)
@@ -172,10 +185,18 @@ def cleaned(thing: Object) -> Object:
     return thing
 
 
+def supervised(kind: str, look: Look) -> dict[str, list[Object]]:
+    """What the guards judge: a kubeadm control plane is none of ours, only the workers of its lab count."""
+    if kind == "talos":
+        return look.objects
+    return {path: [each for each in found if not of_control_plane(each)] for path, found in look.objects.items()}
+
+
 def write(kind: str, moments: dict[str, Look]) -> Path:
     objects: dict[str, dict[str, Object]] = {path: {} for path in KINDS[kind]}
-    for look in moments.values():
-        for path, found in look.objects.items():
+    seen = {moment: supervised(kind, look) for moment, look in moments.items()}
+    for look in seen.values():
+        for path, found in look.items():
             objects[path] |= {key(each): cleaned(each) for each in found}
     document = {
         "recorded": {
@@ -184,8 +205,8 @@ def write(kind: str, moments: dict[str, Look]) -> Path:
             "versions": {program: pins()[pin] for program, pin in PROGRAMS.items()},
         },
         "moments": {
-            moment: {"at": look.at, "seen": {path: list(map(key, found)) for path, found in look.objects.items()}}
-            for moment, look in moments.items()
+            moment: {"at": moments[moment].at, "seen": {path: list(map(key, found)) for path, found in look.items()}}
+            for moment, look in seen.items()
         },
         "objects": objects,
     }
