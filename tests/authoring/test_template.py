@@ -53,6 +53,12 @@ def test_no_decision_of_a_guard_is_asked_again() -> None:
     assert not {64, 65} & set(RETRIED), "Argo's executor uses these itself"
 
 
+def test_what_was_lost_or_interrupted_starts_again() -> None:
+    lost, killed, terminated = -1, 137, 143
+
+    assert {lost, killed, terminated, Exit.INTERRUPTED, Exit.UNREACHABLE} == set(RETRIED)
+
+
 # --- where the site enables remediation ---
 
 

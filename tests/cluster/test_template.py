@@ -114,17 +114,3 @@ def test_a_run_that_is_stopped_never_succeeds(management: Management, rolling: s
     run.pod("workers")
     management.run("argo", verb, "-n", "argo", run.name)
     assert run.ended().phase in ("Failed", "Error")
-
-
-def test_two_runs_of_one_cluster_queue_and_another_cluster_does_not(management: Management, rolling: str) -> None:
-    first = management.submit(rolling, "--scope", "workers")
-    second = management.submit(rolling, "--scope", "workers")
-    first.pod("workers")
-    other = management.submit("no-such-cluster").ended()
-    assert other.exit == 3, "another cluster's run did not wait"
-    waiting = f"Waiting for capi-rollout/Mutex/default/{rolling} lock. Lock status: 0/1"
-    assert (second.phase, second.message) == ("Pending", waiting)
-    release(management)
-    assert first.ended(300).exit == 0
-    assert second.ended(120).exit == 0
-    assert second.output("preflight", "decision") == "converged"

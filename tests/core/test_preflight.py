@@ -73,6 +73,22 @@ def test_a_control_plane_that_is_not_initialised_is_bootstrapping() -> None:
     assert (ending.decision, ending.exit) == (Decision.BOOTSTRAPPING, Exit.DONE)
 
 
+SURGING = with_cp(strategy=Strategy("RollingUpdate", 1, None))
+ORDER: dict[str, tuple[Snapshot, Decision]] = {
+    "bootstrapping-before-refusals": (
+        snapshot(*OLD_CP, pools=SURGING, cluster=replace(CLUSTER, control_plane_initialized=False)), Decision.BOOTSTRAPPING),
+    "deleting-before-bootstrapping": (
+        snapshot(*OLD_CP, cluster=replace(CLUSTER, deleting=True, control_plane_initialized=False)), Decision.REFUSED),
+    "converged-before-refusals": (snapshot(pools=SURGING), Decision.CONVERGED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ORDER)
+def test_the_order(case: str) -> None:
+    seen, decision = ORDER[case]
+    assert ask(seen).decision is decision
+
+
 @pytest.mark.parametrize("replicas", [5, 2])
 def test_another_number_of_machines_is_scaling(replicas: int) -> None:
     ending = ask(snapshot(pools=with_cp(replicas=replicas)))

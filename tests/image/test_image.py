@@ -33,6 +33,8 @@ def test_an_edited_guard_is_another_image(source: Path) -> None:
 def test_what_is_not_in_the_package_changes_nothing(source: Path) -> None:
     before = build.build(source)
     (source / "README.md").write_text("x")
+    (source / "tests").mkdir()
+    (source / "tests/test_x.py").write_text("x")
     (source / "guards/__pycache__").mkdir()
     (source / "guards/__pycache__/x.pyc").write_bytes(b"x")
     assert build.build(source) == before
@@ -59,6 +61,7 @@ def test_both_recipes_agree() -> None:
     assert f"FROM python:{build.PYTHON}-slim-{build.SUITE}" in CONTAINERFILE
     assert f"--target /{build.HOME}" in CONTAINERFILE
     assert f"COPY guards /{build.HOME}/guards" in CONTAINERFILE
+    assert f"COPY {build.LOCK.relative_to(ROOT)} " in CONTAINERFILE
     assert "--require-hashes" in CONTAINERFILE
 
 

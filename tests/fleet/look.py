@@ -1,4 +1,4 @@
-"""Look at the fleet and judge it, as a step does: `python -m tests.bench.look URL` prints seconds and MiB as JSON."""
+"""Look at the fleet and judge it, as a step does: `python -m tests.fleet.look URL` prints seconds and MiB as JSON."""
 
 import json
 import statistics
@@ -15,6 +15,7 @@ from guards.kube.client import Client
 from guards.kube.connect import Connection, bounded
 from guards.kube.observe import Observer
 from guards.parameters import Parameters, Scope
+from tests.fleet.server import SIZE
 
 DECISIONS = 7
 
@@ -34,15 +35,17 @@ def main(url: str) -> None:
     begun = time.perf_counter()
     snapshot = observer.look()
     found["first"] = time.perf_counter() - begun
-    assert len(snapshot.machines) > 1000 and not any(m.stranger or m.outdated for m in snapshot.machines)
+    assert len(snapshot.machines) == SIZE
+    odd = [m for m in snapshot.machines if m.stranger or m.outdated]
+    assert not odd, odd[0]
 
     memory, taken = Memory(started_at=snapshot.taken_at), []
     for _ in range(DECISIONS):
-        begun = time.perf_counter()
+        begun = time.process_time()  # no waiting in it: another program's work must not count
         memory = take_in(memory, snapshot, parameters)
         verdict = decide(snapshot, memory, parameters, Scope.WORKERS)
         lines(snapshot, memory, parameters, verdict)
-        taken.append(time.perf_counter() - begun)
+        taken.append(time.process_time() - begun)
     found["decision"] = statistics.median(taken)
 
     begun = time.perf_counter()
@@ -52,4 +55,5 @@ def main(url: str) -> None:
     print(json.dumps(found | {"memory": peak()}))
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
