@@ -4,7 +4,6 @@ Times are medians of several runs; where a machine's speed matters, a ratio to s
 """
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -78,7 +77,6 @@ def steps() -> None:
 
 def many_machines() -> None:
     pages = large_cluster()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rows = read(pages)
     say(f"read {MANY} Machines", f"{median(lambda: read(pages), 3) * 1000:.0f} ms", "-")
     say(f"assemble {MANY} Machines", f"{median(lambda: assemble(rows, NOW)) * 1000:.0f} ms", "-")
@@ -91,8 +89,6 @@ def many_machines() -> None:
         decide(snapshot, after, parameters, Scope.WORKERS)
 
     say(f"decision on {MANY} Machines", f"{median(look) * 1000:.1f} ms", "20 ms")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    say("memory of this process before and after", f"{before // 1024} and {peak // 1024} MiB", "(96 MiB in a step)")
 
 
 def rehearsals() -> None:

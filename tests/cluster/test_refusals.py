@@ -212,8 +212,8 @@ def test_a_real_scale_up_is_no_breach_and_not_unhealthy(management: Management, 
         told = [ask(management)]
         while not told[-1][1].count("stable") and len(told) < 100:
             told.append(ask(management))
-    assert [said for code, said in told if code] == []
     wait_for("three workers", lambda: "converged" in ask(management)[1], 120, 3)
+    assert [said for code, said in told if code] == []
 
 
 def test_converged_at_the_first_look_within_15_seconds(management: Management, lab: str) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+from tests.bench import say
 from tests.fleet.server import SIZE, Fleet
 
 
@@ -17,10 +18,6 @@ def measured() -> dict[str, float]:
         server.close()
     found: dict[str, float] = json.loads(done.stdout)
     return found
-
-
-def say(what: str, measured: str, target: str) -> None:
-    print(f"{what:<52} {measured:>22}   {target}", flush=True)
 
 
 def main() -> None:
