@@ -15,7 +15,7 @@ from ci.cluster.settings import HERE, LEVELS, LOGS, STATE, ClusterError
 LOCK = STATE.with_suffix(".lock")
 LEVEL = STATE / "level"
 """The levels that stand, one per line; written when a level is complete."""
-THROWN_AWAY = ("etcd", "containerd", "kubelet", "cni", "pod-logs", "volume-plugins", "processes", "level")
+THROWN_AWAY = ("etcd", "containerd", "kubelet", "cni", "pod-logs", "volume-plugins", "processes", "level", "cgroup")
 """What belongs to one life of the cluster; keys and logs stay."""
 BUILDS = {"api": ("etcd", "k8s"), "argo": ("argo",), "pods": (), "capi": ("capi", "talos", "lab")}
 MODULES = {"api": api, "argo": argo, "pods": pods}

@@ -64,8 +64,16 @@ def containerd_answers() -> bool:
     return subprocess.run([*CTR, "version"], capture_output=True, check=False).returncode == 0
 
 
+def pods_parent() -> str | None:
+    """The cgroup of all pods, chosen once for this life of the cluster: with another one the kubelet would restart."""
+    chosen = STATE / "cgroup"
+    if not chosen.exists():
+        chosen.write_text(host.cgroup() or "")
+    return chosen.read_text() or None
+
+
 def kubelet() -> Program:
-    parent = host.cgroup()
+    parent = pods_parent()
     if parent:
         host.make_cgroup(parent)
     file = configuration("kubelet.yaml", CGROUP_ROOT=parent or "/")

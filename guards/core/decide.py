@@ -69,7 +69,8 @@ def decide(snapshot: Snapshot, memory: Memory, parameters: Parameters, scope: Sc
 
 def _stop(snapshot: Snapshot, findings: list[Finding]) -> Verdict:
     sentence = "; ".join(str(finding) for finding in findings)
-    return Verdict(Exit.REFUSED, f"{sentence}. {brake(snapshot)}".strip())
+    end = "" if snapshot.cluster.deleting else brake(snapshot)  # nothing to spare in a cluster that goes away
+    return Verdict(Exit.REFUSED, f"{sentence}. {end}".strip())
 
 
 def _changed(snapshot: Snapshot, memory: Memory, parameters: Parameters) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ from guards.core.brake import brake
 from guards.core.breach import breaches
 from guards.core.counts import budgets, covered
 from guards.core.done import is_outdated, newest_transition, unfinished
-from guards.core.memory import Memory
+from guards.core.memory import Memory, is_ready
 from guards.core.model import Snapshot
-from guards.core.refusals import budget_left, configuration
+from guards.core.refusals import budget_left, configuration, down_by_itself
 from guards.core.verdict import Decision, Ending, Finding
 from guards.exits import Exit
 from guards.parameters import Parameters, Scope
@@ -62,19 +62,26 @@ def _at_rest(snapshot: Snapshot, memory: Memory, parameters: Parameters, where: 
                 f"{where}: nothing is outdated, {pool.kind} {pool.name} has {found} of {pool.replicas} machines "
                 "(scaling is Cluster API's own work)",
             )
-    down = unfinished(snapshot, memory, scopes)
-    if down:
-        return _end(
-            Decision.UNHEALTHY,
-            f"{where}: nothing is outdated but {'; '.join(down)}; nobody is rolling it, repair it first: "
-            f"kubectl -n {snapshot.cluster.namespace} get machines",
-            Exit.REFUSED,
-        )
+    if down := unfinished(snapshot, memory, scopes):
+        return _down_at_rest(snapshot, memory, parameters, f"{where}: nothing is outdated but {'; '.join(down)}")
     newest = newest_transition(snapshot, scopes)
     if newest is None or snapshot.taken_at - newest < SETTLED:
         return None
     total = sum(pool.replicas for pool in pools)
     return _end(Decision.CONVERGED, f"{where}: all {total} machines are up to date and available, nothing to do")
+
+
+def _down_at_rest(snapshot: Snapshot, memory: Memory, parameters: Parameters, seen: str) -> Ending | None:
+    """Machines are down and nothing is outdated: broken ones are nobody's work, starting ones are Cluster API's."""
+    machines = [m for scope in covered(parameters) for m in snapshot.machines_of(scope)]
+    deleting = [m for m in machines if m.deleting_since is not None]
+    if deleting or any(down_by_itself(m, snapshot, memory, parameters) for m in machines):
+        advice = f"nobody is rolling it, repair it first: kubectl -n {snapshot.cluster.namespace} get machines"
+        return _end(Decision.UNHEALTHY, f"{seen}; {advice}", Exit.REFUSED)
+    starting = [m for m in machines if not is_ready(m, memory, snapshot.taken_at)]
+    if len(starting) > parameters.max_concurrent_unavailable:
+        return _end(Decision.SCALING, f"{seen} (new machines are Cluster API's own work)")
+    return None  # the last machine of a roll or of a scaling: watched until it is stable
 
 
 def _plan(snapshot: Snapshot, parameters: Parameters) -> str:

@@ -182,7 +182,7 @@ def budget_left(snapshot: Snapshot, memory: Memory, parameters: Parameters) -> l
     """
     found = []
     for scope in covered(parameters):
-        down = [m for m in snapshot.machines_of(scope) if _down_by_itself(m, snapshot, memory, parameters)]
+        down = [m for m in snapshot.machines_of(scope) if down_by_itself(m, snapshot, memory, parameters)]
         if len(down) >= parameters.max_concurrent_unavailable:
             found.append(
                 Finding(
@@ -195,7 +195,7 @@ def budget_left(snapshot: Snapshot, memory: Memory, parameters: Parameters) -> l
     return found
 
 
-def _down_by_itself(machine: Machine, snapshot: Snapshot, memory: Memory, parameters: Parameters) -> bool:
+def down_by_itself(machine: Machine, snapshot: Snapshot, memory: Memory, parameters: Parameters) -> bool:
     """Not Ready, not deleting, and no fresh replacement that is still starting."""
     if machine.deleting_since is not None or is_ready(machine, memory, snapshot.taken_at):
         return False

@@ -195,11 +195,22 @@ def test_all_refusals_are_told_at_once() -> None:
     assert "[hold]" in sentence
 
 
-def test_a_step_that_starts_in_mid_roll_begins_although_preflight_would_not() -> None:
-    """The second start of a step: the last replacement is booting, nothing is outdated any more."""
+def test_the_last_machine_of_a_roll_is_watched_until_it_is_stable() -> None:
+    """Nothing is outdated any more, the last replacement is booting: no refusal, from preflight or a step."""
     seen = snapshot(starting("cp-4"), machine("cp-2"), machine("cp-3"), at=NOON)
-    assert ask(seen).exit is Exit.REFUSED
+    assert ask(seen).decision is Decision.ROLL
     assert step_may_begin(seen, parameters()) is None
+
+
+def test_more_new_machines_than_the_budget_are_scaling() -> None:
+    seen = snapshot(starting("w-4"), starting("w-5"), machine("w-1"), machine("w-2"), machine("w-3"),
+                    pools=with_workers(replicas=5), at=NOON)  # fmt: skip
+    assert ask(seen).decision is Decision.SCALING
+
+
+def test_a_new_machine_that_takes_longer_than_the_timeout_is_unhealthy() -> None:
+    seen = snapshot(starting("w-4", created=after(-3600)), machine("w-2"), machine("w-3"), at=NOON)
+    assert ask(seen).decision is Decision.UNHEALTHY
 
 
 def test_a_step_refuses_what_preflight_refuses_in_the_configuration() -> None:

@@ -150,7 +150,7 @@ BUGS = (
         T + "preflight.py::test_a_control_plane_that_is_not_initialised_is_bootstrapping"),
     Bug("scaling-is-a-roll", PREFLIGHT, "if found != pool.replicas:", "if False:",
         T + "preflight.py::test_another_number_of_machines_is_scaling"),
-    Bug("unhealthy-passes", PREFLIGHT, "    if down:\n", "    if False:\n",
+    Bug("unhealthy-passes", PREFLIGHT, "if deleting or any(", "if False and any(",
         T + "preflight.py::test_down_without_a_roll_is_unhealthy"),
     Bug("converged-too-early", PREFLIGHT, "snapshot.taken_at - newest < SETTLED", "False",
         T + "preflight.py::test_what_changed_in_the_last_thirty_seconds_is_watched"),
