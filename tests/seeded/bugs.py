@@ -76,7 +76,7 @@ BUGS = (
         T + "sight.py::test_one_dark_machine_keeps_its_last_value_for_60_seconds"),
     Bug("unknown-is-ready", MEMORY, "    return machine.ready is Ready.TRUE\n", "    return machine.ready is not Ready.FALSE\n",
         T + "sight.py::test_a_node_that_stopped_reporting_counts_at_once"),
-    Bug("brake-forgotten", DECIDE, 'f"{sentence}. {brake(snapshot)}".strip()', "sentence",
+    Bug("brake-forgotten", DECIDE, 'f"{sentence}. {end}".strip()', "sentence",
         T + "breach.py::test_the_breach_carries_the_brake_for_every_moving_object"),
     Bug("done-two-looks", DONE, "STABLE_LOOKS = 3", "STABLE_LOOKS = 2",
         T + "done.py::test_done_needs_three_looks_however_long_they_take"),
