@@ -159,6 +159,8 @@ def stop(*doomed: Record, grace: float = 5) -> None:
         if record.alive():
             raise ClusterError(f"{record.name}: pid {record.pid} survived SIGKILL; see /proc/{record.pid}/stack")
         (RECORDS / f"{record.name}.json").unlink(missing_ok=True)
+    for child in _children:
+        child.poll()  # reaped, and silent when this process ends
 
 
 def send(record: Record, how: signal.Signals) -> None:
