@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from guards.core.verdict import Ending
+from guards.text import printable
 
 TERMINATION_LOG = Path("/dev/termination-log")
 OUTPUTS = Path("/tmp/outputs")  # noqa: S108 - Argo reads output parameters from here; the pod has its own /tmp
@@ -73,12 +74,6 @@ class Journal:
         """One line, whatever was said before."""
         with suppress(OSError, ValueError):
             print(f"{now:%H:%M:%S} {printable(text, LINE_LIMIT)}", file=self._out, flush=True)
-
-
-def printable(text: str, limit: int) -> str:
-    """One line without control characters (names and messages come from outside), at most `limit` characters."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
 
 
 def cut(text: str, limit: int) -> str:

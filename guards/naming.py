@@ -2,6 +2,13 @@
 
 WORKFLOW_TEMPLATE = "capi-rollout-orchestrator"
 
+RUN_LABELS = {
+    "capi-rollout/cluster": "clusterName",
+    "capi-rollout/namespace": "clusterNamespace",
+    "capi-rollout/scope": "scope",
+}
+"""Labels of every run, and the parameter whose value each one carries."""
+
 CLUSTER_LABEL = "cluster.x-k8s.io/cluster-name"
 CONTROL_PLANE_LABEL = "cluster.x-k8s.io/control-plane"
 PAUSED_ANNOTATION = "cluster.x-k8s.io/paused"

@@ -32,6 +32,10 @@ class Scope(StrEnum):
     WORKERS = "workers"
 
 
+SCOPES = (Scope.CONTROL_PLANE, Scope.WORKERS)
+"""The two kinds of pools, in the order of waiting."""
+
+
 class BudgetScope(StrEnum):
     """Whether both scopes have a budget each, or share one."""
 

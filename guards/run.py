@@ -75,7 +75,7 @@ def supervise(lookout: Lookout, parameters: Parameters, scope: Scope, first: Sna
     while True:
         memory = take_in(memory, snapshot, parameters)
         verdict = decide(snapshot, memory, parameters, scope)
-        lookout.journal.say(snapshot.taken_at, *report.lines(snapshot, memory, parameters, verdict))
+        lookout.journal.say(snapshot.taken_at, *report.lines(verdict))
         lookout.journal.progress(*report.progress(snapshot, parameters))
         if verdict.exit is not None:
             return Ending(Exit(verdict.exit), verdict.sentence)

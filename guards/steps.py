@@ -11,7 +11,7 @@ from guards.core.verdict import Decision, Ending
 from guards.exits import Exit
 from guards.journal import Journal
 from guards.kube import outcome
-from guards.kube.access import TALOS_CONTROL_PLANE, WORKFLOW, Kind
+from guards.kube.access import READ, TALOS_CONTROL_PLANE, WORKFLOW, Kind
 from guards.kube.errors import Forbidden, NotFound, NotServed
 from guards.kube.observe import Observer
 from guards.kube.permissions import missing_permissions, used_kinds
@@ -95,16 +95,17 @@ def _lookout(world: World, parameters: Parameters) -> Lookout:
 def _first_look(world: World, parameters: Parameters, lookout: Lookout) -> Snapshot:
     """Permissions before anything else, then the look, then the kinds that only the look could name."""
     known = used_kinds(parameters)
-    lookout.reachable(lambda: _permitted(world, parameters, known))
+    if parameters.workflow_namespace:
+        lookout.reachable(lambda: _permitted(world, [WORKFLOW], parameters.workflow_namespace, ["get"]))
+    lookout.reachable(lambda: _permitted(world, known, parameters.cluster_namespace))
     snapshot = lookout.look()
-    lookout.reachable(lambda: _permitted(world, parameters, sorted(lookout.observer.kinds - set(known), key=str)))
+    told = sorted(lookout.observer.kinds - set(known), key=str)
+    lookout.reachable(lambda: _permitted(world, told, parameters.cluster_namespace))
     return snapshot
 
 
-def _permitted(world: World, parameters: Parameters, kinds: Iterable[Kind]) -> None:
-    missing = missing_permissions(world.cluster, kinds, parameters.cluster_namespace)
-    if parameters.workflow_namespace:
-        missing += missing_permissions(world.cluster, [WORKFLOW], parameters.workflow_namespace, ["get"])
+def _permitted(world: World, kinds: Iterable[Kind], namespace: str, verbs: Iterable[str] = READ) -> None:
+    missing = missing_permissions(world.cluster, kinds, namespace, verbs)
     if missing:
         raise Forbidden(
             f"{'; '.join(missing)}; next: kubectl apply -k overlay/management/capi-rollout "

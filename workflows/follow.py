@@ -16,12 +16,12 @@ from guards.kube import outcome
 from guards.kube.access import WORKFLOW
 from guards.kube.errors import NotFound, Unreachable
 from guards.kube.ports import Clock, ManagementCluster, Object
+from guards.run import OUTAGE_LIMIT
+from guards.text import printable
 
 REPORT = "report"
 LOOK = 5.0
 """Seconds between two looks; a watch event wakes earlier."""
-OUTAGE_LIMIT = timedelta(minutes=15)
-
 BLIND = "could not look"
 _ENDED = ("Succeeded", "Failed", "Error")
 
@@ -124,6 +124,5 @@ def _reports(workflow: Object) -> list[dict[str, Any]]:
 
 
 def _state(phase: str, message: str | None) -> str:
-    """One line of bounded length, without control characters: messages come from outside."""
-    text = " ".join("".join(char if char.isprintable() else " " for char in message or "").split())
-    return f"{phase:<10} {text if len(text) <= 300 else text[:300] + '…'}".rstrip()
+    text = " ".join((message or "").split())
+    return f"{phase:<10} {printable(text, 300)}".rstrip()

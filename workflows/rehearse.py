@@ -13,11 +13,12 @@ from pydantic.alias_generators import to_camel
 
 from guards.core.verdict import Decision, Ending
 from guards.exits import Exit
-from guards.journal import LINE_LIMIT, Journal, printable
-from guards.parameters import Parameters, Scope
+from guards.journal import LINE_LIMIT, Journal
+from guards.parameters import SCOPES, Parameters
 from guards.simulator.scenarios import CLUSTER, SCENARIOS, Scenario
 from guards.simulator.simulation import Simulation
 from guards.steps import World, run_step
+from guards.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +116,7 @@ def _steps(world: World, parameters: Parameters) -> tuple[str, Ending]:
     decision = str(ending.decision or "")
     if ending.exit != Exit.DONE or ending.decision is not Decision.ROLL:
         return decision, ending
-    for scope in (Scope.CONTROL_PLANE, Scope.WORKERS):
+    for scope in SCOPES:
         if parameters.covers(scope):
             ending = _step(str(scope), world, parameters)
             if ending.exit != Exit.DONE:
@@ -131,7 +132,7 @@ def _step(verb: str, world: World, parameters: Parameters) -> Ending:
 
 def _tally(simulation: Simulation) -> dict[str, tuple[int, int, int]]:
     """(deleting, notReady, down) per scope, the maximum of every event from now on."""
-    worst = {str(scope): (0, 0, 0) for scope in (Scope.CONTROL_PLANE, Scope.WORKERS)}
+    worst = {str(scope): (0, 0, 0) for scope in SCOPES}
 
     def measure() -> None:
         for scope, (deleting, not_ready, down) in worst.items():

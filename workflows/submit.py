@@ -9,7 +9,7 @@ from guards.kube.access import ARGO, WORKFLOW, Kind
 from guards.kube.client import Client
 from guards.kube.errors import Forbidden, NotFound, NotServed, Unreachable
 from guards.kube.ports import Object
-from guards.naming import WORKFLOW_TEMPLATE
+from guards.naming import RUN_LABELS, WORKFLOW_TEMPLATE
 from workflows.console import Problem
 from workflows.options import Target
 
@@ -19,12 +19,8 @@ APPLY = "kubectl apply -k overlay/management/argo-workflows"
 
 def labels(target: Target) -> dict[str, str]:
     """The labels of a run; the template sets the same ones on runs that the trigger starts."""
-    parameters = target.parameters
-    return {
-        "capi-rollout/cluster": parameters.cluster_name,
-        "capi-rollout/namespace": parameters.cluster_namespace,
-        "capi-rollout/scope": str(parameters.scope),
-    }
+    values = target.parameters.model_dump(mode="json", by_alias=True)
+    return {label: values[name] for label, name in RUN_LABELS.items()}
 
 
 def submission(target: Target) -> Object:

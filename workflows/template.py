@@ -5,7 +5,7 @@ from typing import Any
 from hera.workflows import Script, Steps, Suspend, WorkflowTemplate, models
 from hera.workflows.parameter import Parameter
 
-from guards.naming import WORKFLOW_TEMPLATE
+from guards.naming import RUN_LABELS, WORKFLOW_TEMPLATE
 from guards.parameters import ASKED, Knob, Scope
 from workflows.manifests import PART_OF, RUNNER, Manifest
 from workflows.site import Site
@@ -61,11 +61,7 @@ def _workflow_template(site: Site) -> WorkflowTemplate:
                 "workflows.argoproj.io/description": "Waits for the CAPI controllers, one machine at a time. "
                 "At most {{workflow.parameters.maxConcurrentUnavailable}} down per scope.",
             },
-            labels={
-                "capi-rollout/cluster": "{{workflow.parameters.clusterName}}",
-                "capi-rollout/namespace": "{{workflow.parameters.clusterNamespace}}",
-                "capi-rollout/scope": "{{workflow.parameters.scope}}",
-            },
+            labels={label: f"{{{{workflow.parameters.{name}}}}}" for label, name in RUN_LABELS.items()},
         ),
         service_account_name=RUNNER,
         security_context=models.PodSecurityContext(

@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 
 from guards.core.memory import Memory, is_available, is_ready, names, unreachable, was_ready
 from guards.core.model import Machine, Snapshot
-from guards.parameters import BudgetScope, Parameters, Scope
-
-SCOPES = (Scope.CONTROL_PLANE, Scope.WORKERS)
+from guards.parameters import SCOPES, BudgetScope, Parameters, Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,15 @@ def take_in(memory: Memory, snapshot: Snapshot, parameters: Parameters) -> Memor
 
 def decide(snapshot: Snapshot, memory: Memory, parameters: Parameters, scope: Scope) -> Verdict:
     """Judge a look that `take_in` has put into `memory`, for the step that waits for `scope`."""
-    now = snapshot.taken_at
     all_counts = budgets(snapshot, memory, parameters)
+    verdict = _judge(snapshot, memory, parameters, scope, all_counts)
+    return replace(verdict, counts=tuple(counts.line() for counts in all_counts))
+
+
+def _judge(
+    snapshot: Snapshot, memory: Memory, parameters: Parameters, scope: Scope, all_counts: tuple[Counts, ...]
+) -> Verdict:
+    now = snapshot.taken_at
     over = [finding for counts in all_counts for finding in breaches(counts, memory, parameters, now)]
     if over:
         return _stop(snapshot, over)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from guards.core.model import Machine, Pool, Ready, Snapshot
-from guards.parameters import Scope
+from guards.parameters import SCOPES, Scope
 
 DARK_LIMIT = timedelta(seconds=60)
 """A machine that Cluster API cannot see keeps its last known value for so long, then it counts as not ready."""
@@ -124,7 +124,7 @@ def _progress(memory: Memory, snapshot: Snapshot) -> tuple[dict[str, tuple[str, 
         m.uid: (m.name, m.scope, max(rank(m), memory.ranks.get(m.uid, ("", m.scope, 0))[2])) for m in snapshot.machines
     }
     progress = dict(memory.progress)
-    for scope in (Scope.CONTROL_PLANE, Scope.WORKERS):
+    for scope in SCOPES:
         if first:
             progress[scope] = Progress(memory.started_at, "the run began")
         elif reached := _reached(memory.ranks, ranks, scope):

@@ -1,6 +1,6 @@
 """Reasons not to begin: what is configured, marked or used up so that a roll without a spare machine is not safe.
 
-Each check yields findings that name the object, what was seen and what was expected; NEXT says what to do about it.
+Each check yields findings that name the object, what was seen, what was expected, and what to do about it.
 """
 
 import re
@@ -90,7 +90,7 @@ def control_plane_size(snapshot: Snapshot, parameters: Parameters) -> Iterator[F
             yield Finding(
                 "control-plane-size",
                 f"{what}, must be 3 or more: etcd has no fault tolerance while one of two is away; "
-                "-p allowTwoControlPlanes=true if you accept that",
+                "submit with --allow-two-control-planes if you accept that",
             )
 
 

@@ -1,18 +1,16 @@
 """From a look to lines of text. Returns strings, prints nothing."""
 
-from guards.core.counts import budgets, covered
-from guards.core.memory import Memory
+from guards.core.counts import covered
 from guards.core.model import Ready, Snapshot
 from guards.core.verdict import Verdict
 from guards.parameters import Parameters
 
 
-def lines(snapshot: Snapshot, memory: Memory, parameters: Parameters, verdict: Verdict) -> list[str]:
+def lines(verdict: Verdict) -> list[str]:
     """What is seen and why it waits. Equal looks give equal lines."""
-    counts = [entry.line() for entry in budgets(snapshot, memory, parameters)]
     said = [f"  {finding}" for finding in verdict.findings]
     waiting = [f"  {verdict.sentence}"] if verdict.exit is None else []  # the last word has a line of its own
-    return [*counts, *said, *waiting]
+    return [*verdict.counts, *said, *waiting]
 
 
 def progress(snapshot: Snapshot, parameters: Parameters) -> tuple[int, int]:

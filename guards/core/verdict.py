@@ -40,6 +40,8 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     """Everything else worth saying at this look."""
     look_within: timedelta = timedelta(seconds=30)
+    counts: tuple[str, ...] = ()
+    """What was counted, a line for each budget."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """What an answer of the API server means. Only a document of exactly the expected kind is a success."""
 
-import re
 from typing import Any
 
 from guards.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound, Unreachable
 from guards.kube.ports import Object
 from guards.kube.strict import parse
 from guards.kube.transport import Answer
+from guards.text import printable
 
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 """Statuses after which a read is tried again."""
@@ -14,7 +14,8 @@ TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _ERRORS: dict[int, type[KubeError]] = {400: Invalid, 401: Forbidden, 403: Forbidden, 404: NotFound, 409: Conflict}
 _ERRORS |= {422: Invalid}
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+TEXT_LIMIT = 600
+"""Characters of the API server's own words that an error keeps."""
 
 
 def document(answer: Answer, what: str, api_version: str, kind: str) -> Object:
@@ -67,6 +68,4 @@ def _message(body: bytes) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line of bounded length without control characters: it is printed on terminals and in the Argo UI."""
-    text = _CONTROL.sub(" ", text).strip()
-    return text if len(text) <= 600 else text[:600] + "…"
+    return printable(text.strip(), TEXT_LIMIT)

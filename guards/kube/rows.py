@@ -43,7 +43,6 @@ class MachineRow:
     deleting_since: datetime | None
     deletion: str
     ready: Condition
-    stale: bool
     dark: bool
     connection_down: bool
     node: str
@@ -82,13 +81,12 @@ class PoolRow:
 
 def cluster_row(item: Object, version: str) -> ClusterFacts:
     """The Cluster as facts; it needs no join."""
-    new = version == "v1beta2"
     remote = condition(item, path(version, item), "RemoteConnectionProbe")
-    initialized = condition(item, path(version, item), "ControlPlaneInitialized").status is Ready.TRUE
-    if not new:
-        initialized = (
-            initialized or condition(item, ("status", "conditions"), "ControlPlaneInitialized").status == "True"
-        )
+    # v1beta1 may carry it in the older list only.
+    initialized = any(
+        condition(item, where, "ControlPlaneInitialized").status is Ready.TRUE
+        for where in (path(version, item), ("status", "conditions"))
+    )
     reference = ("spec", "controlPlaneRef")
     return ClusterFacts(
         name=required(item, "metadata", "name"),
@@ -124,7 +122,6 @@ def machine_row(item: Object, version: str) -> MachineRow:
         deleting_since=deleting_since,
         deletion=_words(deleting) if deleting_since else "",
         ready=ready,
-        stale=stale,
         dark=bool(unseen) or stale,
         connection_down="ConnectionDown" in unseen,
         node=text(item, "status", "nodeRef", "name"),

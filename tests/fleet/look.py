@@ -44,7 +44,7 @@ def main(url: str) -> None:
         begun = time.process_time()  # no waiting in it: another program's work must not count
         memory = take_in(memory, snapshot, parameters)
         verdict = decide(snapshot, memory, parameters, Scope.WORKERS)
-        lines(snapshot, memory, parameters, verdict)
+        lines(verdict)
         taken.append(time.process_time() - begun)
     found["decision"] = statistics.median(taken)
 
