@@ -1,0 +1,116 @@
+"""Lists over real sockets: whole and consistent, in pages, or an error."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from guards.kube.client import Client
+from guards.kube.errors import Forbidden, Unreachable
+from tests.edge.faulty import Faulty, failure, reply
+from tests.edge.wire import V2, machine, names, page
+
+
+def test_a_list_asks_for_the_newest_state_in_pages(client: Client, server: Faulty) -> None:
+    server.script = [reply(200, page("a", token="next")), reply(200, page("b"))]
+    assert names(client) == ["a", "b"]
+    first, second = (parse_qs(urlsplit(request.path).query) for request in server.seen)
+    assert first == {"limit": ["500"], "labelSelector": ["a=b"]}
+    assert second == first | {"continue": ["next"]}
+
+
+def test_one_connection_serves_many_calls(client: Client, server: Faulty) -> None:
+    server.script = [reply(200, page("a", token="next")), reply(200, page("b")), reply(200, page()), failure(403, "no")]
+    assert names(client) == ["a", "b"]
+    names(client)
+    with pytest.raises(Forbidden):
+        names(client)
+    assert server.connections == 1
+
+
+def test_an_empty_list_is_an_answer(client: Client, server: Faulty) -> None:
+    server.script = [reply(200, page())]
+    assert names(client) == []
+
+
+BROKEN = {
+    "Status: Failure with 200": (failure(200, "etcd is busy"), "etcd is busy"),
+    "items: null": (reply(200, page() | {"items": None}), "items is None"),
+    "items is missing": (
+        reply(200, {"apiVersion": V2, "kind": "MachineList", "metadata": {"resourceVersion": "1"}}),
+        "items is None",
+    ),
+    "another kind": (reply(200, page() | {"kind": "ClusterList"}), "ClusterList"),
+    "another version": (reply(200, page() | {"apiVersion": "cluster.x-k8s.io/v1beta1"}), "v1beta1"),
+    "empty body": (reply(200, b""), "not the JSON"),
+    "null": (reply(200, b"null"), "None"),
+    "a list": (reply(200, b"[]"), r"\[\]"),
+    "a page of a proxy": (reply(200, b"<html>Sign in</html>"), "not the JSON"),
+    "a key twice": (reply(200, b'{"kind":"MachineList","kind":"MachineList"}'), "'kind' appears twice"),
+    "NaN": (reply(200, b'{"a":NaN}'), "NaN"),
+    "Infinity": (reply(200, b'{"a":-Infinity}'), "Infinity"),
+    "endless nesting": (reply(200, b"[" * 100_000), "nested"),
+    "not UTF-8": (reply(200, b'{"a":"\xff"}'), "utf-8"),
+    "an object without a name": (reply(200, page() | {"items": [{"metadata": {}}]}), "no metadata.name"),
+    "an item that is null": (reply(200, page() | {"items": [None]}), "no metadata.name"),
+    "another namespace": (reply(200, page() | {"items": [machine("a", "kube-system")]}), "kube-system"),
+    "no resourceVersion": (reply(200, page(version="")), "resourceVersion"),
+    "an object twice": (reply(200, page("a", "a")), "listed twice"),
+    "too long": (reply(200, page() | {"padding": "x" * 300_000}), "longer than 200000"),
+    "compressed": (reply(200, page(), Content_Encoding="gzip"), "gzip"),
+    "a redirect": (reply(302, b"", Location="http://127.0.0.1:1/"), "302"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_answer_is_no_answer(client: Client, server: Faulty, fault: str) -> None:
+    answer, message = BROKEN[fault]
+    server.script = [answer]
+    with pytest.raises(Unreachable, match=message):
+        names(client)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (page("b", token="next"), "circle"),
+        (page("a"), "listed twice"),
+        (page("b", version="11"), "resourceVersion 11"),
+        ({"kind": "Status", "apiVersion": "v1"}, "Status"),
+    ],
+)
+def test_half_a_list_is_never_returned(client: Client, server: Faulty, second: Any, message: str) -> None:
+    server.script = [reply(200, page("a", token="next")), reply(200, second)]
+    with pytest.raises(Unreachable, match=message):
+        names(client)
+
+
+def test_an_expired_token_starts_the_list_over(client: Client, server: Faulty) -> None:
+    server.script = [
+        reply(200, page("a", token="old")),
+        failure(410, "too old"),
+        reply(200, page("c", version="12", token="new")),
+        reply(200, page("d", version="12")),
+    ]
+    assert names(client) == ["c", "d"]
+
+
+def test_tokens_that_always_expire_end(client: Client, server: Faulty) -> None:
+    first, gone = reply(200, page("a", token="old")), failure(410, "too old")
+    server.script = [first, gone] * 3 + [reply(200, page())]
+    with pytest.raises(Unreachable, match="expired 3 times"):
+        names(client)
+    assert len(server.seen) == 6
+
+
+def test_an_older_state_is_refused(client: Client, server: Faulty) -> None:
+    server.script = [
+        reply(200, page("a", version="100")),
+        reply(200, page(version="99")),
+        reply(200, page("b", version="100")),
+    ]
+    assert names(client) == ["a"]
+    with pytest.raises(Unreachable, match="stale list: resourceVersion 99, but 100"):
+        names(client)
+    assert names(client) == ["b"]
