@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from ci.cluster import lifecycle, pods
+from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
-from tests.cluster.management import SITE, Labs, Management
+from tests.cluster.management import SITE, Management
 from workflows.export import export
 from workflows.site import load
 
 
 @pytest.fixture(scope="session")
-def management(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Management]:
+def management(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Management]:
     """The cluster at level capi, with the exported WorkflowTemplate and RBAC applied unedited."""
     given = os.environ.get("CAPI_ROLLOUT_TEST_KUBECONFIG")
     if given:
@@ -32,6 +32,7 @@ def management(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Management]
     export(load(SITE), folder)
     found = Management(Path(given or KUBECONFIG), folder, image.reference, image.manifest, image.archive)
     install(found)
+    begin_labs(request.session.items)
     yield found
     if not given and os.environ.get("CAPI_ROLLOUT_KEEP") != "1":
         lifecycle.down(purge=False)
@@ -49,9 +50,8 @@ def install(management: Management) -> None:
     management.apply(rbac)
 
 
-@pytest.fixture
-def labs(management: Management) -> Iterator[Labs]:
-    """Workload clusters for one test; deleted afterwards."""
-    made = Labs(management)
-    yield made
-    made.delete_all()
+def begin_labs(items: list[pytest.Item]) -> None:
+    """Let the labs of all modules that will run boot side by side: one after the other they cost minutes each."""
+    modules = dict.fromkeys(item.module for item in items if isinstance(item, pytest.Function))
+    for kind, name in (one for module in modules for one in getattr(module, "LABS", ())):
+        lab.create(kind, name)

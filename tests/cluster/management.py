@@ -21,6 +21,8 @@ HOOK = "pre-terminate.delete.hook.machine.cluster.x-k8s.io/test"
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).with_name("rollout.yaml")
 Object = dict[str, Any]
+Lab = tuple[str, str]
+"""(kind, name) of a workload cluster: talos or kubeadm."""
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 120, every: float = 1) -> Any:
@@ -222,7 +224,7 @@ def is_ready(machine: Object) -> bool:
 
 @contextmanager
 def recording(management: Management, cluster: str, namespace: str = "default") -> Iterator[Recording]:
-    """Watch the Machines of a cluster while the block runs. Its first events are the present state."""
+    """Watch the Machines of a whole lab while the block runs, which begins when its six machines have been seen."""
     command = ["kubectl", "-n", namespace, "get", "machines.v1beta2.cluster.x-k8s.io", "-w", "--output-watch-events"]
     command += ["-l", f"cluster.x-k8s.io/cluster-name={cluster}", "-o", "json"]
     result = Recording()
@@ -230,6 +232,7 @@ def recording(management: Management, cluster: str, namespace: str = "default") 
         thread = threading.Thread(target=_take_all, args=(result, watch.stdout), daemon=True)
         thread.start()
         try:
+            wait_for(f"the six machines of {cluster}", lambda: len(result.machines) == 6, 30, 0.1)
             yield result
         finally:
             watch.terminate()
@@ -248,42 +251,46 @@ def _take_all(result: Recording, lines: Iterable[str]) -> None:
         result.take(event)
 
 
-class Labs:
-    """Workload clusters of in-memory machines, each in a namespace of its own with the exported RBAC in it."""
+@contextmanager
+def labs(management: Management, *wanted: Lab) -> Iterator[None]:
+    """These workload clusters of 3 + 3 in-memory machines in namespace default, all Ready; deleted after the block.
 
-    def __init__(self, management: Management) -> None:
-        self._management = management
-        self._made: list[tuple[str, str]] = []
+    A module names its own in LABS: all of them begin to boot when the session does.
+    """
+    with started(*wanted):
+        for one in wanted:
+            ready(management, one)
+        yield
 
-    def start(self, kind: str, name: str) -> None:
-        """Begin a lab of 3 + 3 machines in namespace default; `ready` waits for it."""
+
+@contextmanager
+def started(*wanted: Lab) -> Iterator[None]:
+    """The same without waiting for them. One that exists already is taken as it is."""
+    for kind, name in wanted:
         lab.create(kind, name)
-        self._made.append((kind, name))
-
-    def ready(self, name: str) -> None:
-        """Wait until all six machines are Ready, and have been for 30 seconds in the eyes of preflight."""
-        wait_for(f"six Ready machines of {name}", lambda: self._all_ready(name), 300, 2)
-        wait_for(
-            f"{name} to be converged",
-            lambda: (
-                "converged" in self._management.guards("preflight", "--cluster-name", name, *self._scope(name)).stdout
-            ),
-            120,
-            3,
-        )
-
-    def _scope(self, name: str) -> tuple[str, ...]:
-        kind = next(kind for kind, made in self._made if made == name)
-        return ("--scope", "workers") if kind == "kubeadm" else ()
-
-    def _all_ready(self, name: str) -> bool:
-        machines = self._management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={name}")
-        return len(machines) == 6 and all(is_ready(machine) for machine in machines)
-
-    def delete_all(self) -> None:
-        for _, name in self._made:
+    try:
+        yield
+    finally:
+        for _, name in wanted:
             lab.delete(name)
-        self._made.clear()
+
+
+def ready(management: Management, wanted: Lab) -> None:
+    """Wait until all six machines are Ready, and have been for 30 seconds in the eyes of preflight."""
+    kind, name = wanted
+    scope = ("--scope", "workers") if kind == "kubeadm" else ()
+    wait_for(f"six Ready machines of {name}", lambda: _all_ready(management, name), 400, 2)
+    wait_for(
+        f"{name} to be converged",
+        lambda: "converged" in management.guards("preflight", "--cluster-name", name, *scope).stdout,
+        120,
+        3,
+    )
+
+
+def _all_ready(management: Management, name: str) -> bool:
+    machines = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={name}")
+    return len(machines) == 6 and all(is_ready(machine) for machine in machines)
 
 
 def roll(management: Management, name: str, version: str, *, control_plane: bool = True, workers: bool = True) -> None:

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.management import (
     HOOK,
-    Labs,
     Management,
     Object,
     Recording,
     Run,
     follow,
     is_ready,
+    labs,
     recording,
     roll,
     wait_for,
@@ -24,6 +23,7 @@ from tests.cluster.management import (
 pytestmark = pytest.mark.cluster("capi")
 
 NAME = "late"
+LABS = (("talos", NAME),)
 CP, WORKERS = "cluster.x-k8s.io/control-plane", f"cluster.x-k8s.io/deployment-name={NAME}-workers"
 
 
@@ -34,11 +34,8 @@ def node_ready(management: Management, delay: str | None) -> None:
 
 @pytest.fixture(scope="module")
 def settled(management: Management) -> Iterator[str]:
-    labs = Labs(management)
-    labs.start("talos", NAME)
-    labs.ready(NAME)
-    yield NAME
-    labs.delete_all()
+    with labs(management, *LABS):
+        yield NAME
 
 
 @pytest.fixture
@@ -70,13 +67,6 @@ def release(management: Management) -> None:
         annotate(management, machine, hook=None, node=None)
 
 
-@contextmanager
-def watched(management: Management) -> Iterator[Recording]:
-    with recording(management, NAME) as seen:
-        wait_for("the six machines of the beginning", lambda: len(seen.machines) == 6)
-        yield seen
-
-
 def newer(management: Management) -> str:
     """The next patch version of the lab."""
     seen = management.get("taloscontrolplanes", f"{NAME}-cp")["spec"]["version"]
@@ -87,7 +77,7 @@ def newer(management: Management) -> str:
 def test_a_handover_is_waited_for_and_named(management: Management, lab: str, tmp_path: Path) -> None:
     """Nodes are Ready 15 s late: the provider deletes the next machine before, which goes when the new one is Ready."""
     node_ready(management, "15s")
-    with watched(management) as seen:
+    with recording(management, NAME) as seen:
         for machine in machines(management, CP):
             annotate(management, machine, hook="")
         run = management.submit(lab, "--scope", "control-plane", "--poll-interval", "10s")
@@ -143,7 +133,7 @@ def judged_at_once(lines: list[str], offence: str) -> None:
 
 def test_without_grace_the_same_roll_breaches(management: Management, lab: str) -> None:
     node_ready(management, "15s")
-    with watched(management) as seen:
+    with recording(management, NAME) as seen:
         for machine in machines(management, CP):
             annotate(management, machine, hook="")
         run = management.submit(lab, "--scope", "control-plane", "--handover-grace", "0s")
@@ -191,7 +181,7 @@ def another_worker(management: Management) -> Object:
 
 
 def test_a_second_worker_that_fails_is_g2(management: Management, lab: str) -> None:
-    with watched(management) as seen:
+    with recording(management, NAME) as seen:
         run = one_worker_deleting(management, lab, seen)
         broken = another_worker(management)
         annotate(management, broken, node="not-ready")
@@ -202,7 +192,7 @@ def test_a_second_worker_that_fails_is_g2(management: Management, lab: str) -> N
 
 
 def test_a_second_worker_deleted_by_hand_is_g1(management: Management, lab: str) -> None:
-    with watched(management) as seen:
+    with recording(management, NAME) as seen:
         run = one_worker_deleting(management, lab, seen)
         victim = another_worker(management)["metadata"]["name"]
         management.kubectl("delete", "machine", victim, "--wait=false")

@@ -6,27 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.management import HOOK, SITE, Labs, Management, Run, roll, wait_for
+from tests.cluster.management import HOOK, SITE, Management, Run, labs, roll, wait_for
 
 pytestmark = pytest.mark.cluster("capi")
 
 HELD, OTHER = "a-kubeadm", "a-talos"
+LABS = (("kubeadm", HELD), ("talos", OTHER))
 WORKERS = f"cluster.x-k8s.io/deployment-name={HELD}-workers"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def labs_of_this_module(management: Management) -> Iterator[None]:
     """Two clusters, side by side."""
-    labs = Labs(management)
-    labs.start("kubeadm", HELD)
-    labs.start("talos", OTHER)
-    try:
-        labs.ready(HELD)
-        labs.ready(OTHER)
-        yield
-    finally:
-        release(management)
-        labs.delete_all()
+    with labs(management, *LABS):
+        try:
+            yield
+        finally:
+            release(management)
 
 
 def release(management: Management) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.management import Labs, Management, Object, wait_for
+from tests.cluster.management import Management, Object, ready, started, wait_for
 from tests.cluster.test_access import as_token
 
 pytestmark = pytest.mark.cluster("capi")
@@ -23,12 +23,10 @@ WORKERS = f"cluster.x-k8s.io/deployment-name={NAME}-workers"
 @pytest.fixture(scope="module")
 def lab(management: Management) -> Iterator[str]:
     """A settled Talos lab. It is paused as a whole while a refusal is looked at, so that nothing really rolls."""
-    labs = Labs(management)
-    labs.start("talos", NAME)
-    wait_for("bootstrapping", lambda: "bootstrapping" in ask(management)[1], 30, 0.5)  # the TCP was just created
-    labs.ready(NAME)
-    yield NAME
-    labs.delete_all()
+    with started(("talos", NAME)):  # not in LABS: its control plane must have just been created
+        wait_for("bootstrapping", lambda: "bootstrapping" in ask(management)[1], 30, 0.5)
+        ready(management, ("talos", NAME))
+        yield NAME
 
 
 def ask(management: Management, *flags: str) -> tuple[int, str]:

@@ -6,13 +6,13 @@ from itertools import pairwise
 import pytest
 
 from tests.cluster.management import (
-    Labs,
     Management,
     Object,
     Recording,
     Run,
     follow,
     is_ready,
+    labs,
     recording,
     roll,
     wait_for,
@@ -21,15 +21,13 @@ from tests.cluster.management import (
 pytestmark = pytest.mark.cluster("capi")
 
 NAME = "roll"
+LABS = (("talos", NAME),)
 
 
 @pytest.fixture(scope="module")
 def lab(management: Management) -> Iterator[str]:
-    labs = Labs(management)
-    labs.start("talos", NAME)
-    labs.ready(NAME)
-    yield NAME
-    labs.delete_all()
+    with labs(management, *LABS):
+        yield NAME
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +35,6 @@ def rolled(management: Management, lab: str, tmp_path_factory: pytest.TempPathFa
     """One run with scope=all over a commit to both pools: the Workflow, what an own watch saw, the first step's log."""
     log = tmp_path_factory.mktemp("log") / "control-plane.log"
     with recording(management, lab) as seen:
-        wait_for("the six machines of the beginning", lambda: len(seen.machines) == 6)
         run = management.submit(lab, "--poll-interval", "10s")
         roll(management, lab, "v1.35.1")
         with follow(management, run, "control-plane", log):
@@ -103,7 +100,6 @@ def attempts(run: Run) -> list[Object]:
 
 def test_a_step_whose_pod_is_deleted_goes_on_and_ends_the_same(management: Management, lab: str) -> None:
     with recording(management, lab) as seen:
-        wait_for("the six machines of the beginning", lambda: len(seen.machines) == 6)
         run = management.submit(lab, "--scope", "workers", "--poll-interval", "10s")
         roll(management, lab, "v1.35.2", control_plane=False)
         wait_for("a worker to be deleted", lambda: (1, 1) in seen.pairs["workers"])

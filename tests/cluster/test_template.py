@@ -6,21 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.management import HOOK, Labs, Management, Object
+from tests.cluster.management import HOOK, Management, Object, labs
 
 pytestmark = pytest.mark.cluster("capi")
 
 NAME = "shape"
+LABS = (("kubeadm", NAME),)
 
 
 @pytest.fixture(scope="module")
 def workers(management: Management) -> Iterator[str]:
     """A kubeadm lab that is settled."""
-    labs = Labs(management)
-    labs.start("kubeadm", NAME)
-    labs.ready(NAME)
-    yield NAME
-    labs.delete_all()
+    with labs(management, *LABS):
+        yield NAME
 
 
 def test_argo_lints_it_offline_and_strictly(management: Management) -> None:

@@ -5,28 +5,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.management import Labs, Management, Recording, Run, is_ready, recording, roll, wait_for
+from tests.cluster.management import Management, Recording, Run, is_ready, labs, recording, roll
 
 pytestmark = pytest.mark.cluster("capi")
 
 NAME = "md-only"
+LABS = (("kubeadm", NAME),)
 Rolled = tuple[Run, Recording, set[str]]
 
 
 @pytest.fixture(scope="module")
 def lab(management: Management) -> Iterator[str]:
-    labs = Labs(management)
-    labs.start("kubeadm", NAME)
-    labs.ready(NAME)
-    yield NAME
-    labs.delete_all()
+    with labs(management, *LABS):
+        yield NAME
 
 
 @pytest.fixture(scope="module")
 def rolled(management: Management, lab: str) -> Rolled:
     """One run over a commit to the workers: the Workflow, what an own watch saw, the UIDs of the beginning."""
     with recording(management, lab) as seen:
-        wait_for("the six machines of the beginning", lambda: len(seen.machines) == 6)
         before = set(seen.machines)
         run = management.submit(lab, "--scope", "workers", "--poll-interval", "10s")
         roll(management, lab, "v1.35.1", control_plane=False)
