@@ -68,7 +68,10 @@ def _at_rest(snapshot: Snapshot, memory: Memory, parameters: Parameters, where: 
     if newest is None or snapshot.taken_at - newest < SETTLED:
         return None
     total = sum(pool.replicas for pool in pools)
-    return _end(Decision.CONVERGED, f"{where}: all {total} machines are up to date and available, nothing to do")
+    without = "".join(f" ({said})" for said in _no_workers(snapshot, parameters))
+    return _end(
+        Decision.CONVERGED, f"{where}: all {total} machines are up to date and available, nothing to do{without}"
+    )
 
 
 def _down_at_rest(snapshot: Snapshot, memory: Memory, parameters: Parameters, seen: str) -> Ending | None:
@@ -95,9 +98,14 @@ def _plan(snapshot: Snapshot, parameters: Parameters) -> str:
                 parts.append(
                     f"{pool.kind} {pool.name}: {len(old)} of {pool.replicas} to replace ({'; '.join(why[:3])})"
                 )
-    if parameters.scope is Scope.ALL and not snapshot.pools_of(Scope.WORKERS):
-        parts.append("no MachineDeployments")
+    parts += _no_workers(snapshot, parameters)
     return " · ".join(parts) or "nothing is outdated, waiting until it has been stable for 30s"
+
+
+def _no_workers(snapshot: Snapshot, parameters: Parameters) -> list[str]:
+    """An empty scope never passes silently."""
+    empty = parameters.scope is Scope.ALL and not snapshot.pools_of(Scope.WORKERS)
+    return ["no MachineDeployments"] if empty else []
 
 
 def _refuse(snapshot: Snapshot, findings: list[Finding]) -> Ending:

@@ -56,6 +56,13 @@ def test_nothing_to_do_is_converged_at_the_first_look() -> None:
     assert (ending.decision, ending.exit) == (Decision.CONVERGED, Exit.DONE)
 
 
+@pytest.mark.parametrize("machines", [OLD_CP, ()], ids=["roll", "converged"])
+def test_a_cluster_without_deployments_says_so_with_scope_all(machines: tuple) -> None:  # type: ignore[type-arg]
+    seen = snapshot(*machines, pools=(pool(CP),))
+    assert "no MachineDeployments" in ask(seen).sentence
+    assert "no MachineDeployments" not in ask(seen, scope="control-plane").sentence
+
+
 @pytest.mark.parametrize(("age", "decision"), [(29, Decision.ROLL), (30, Decision.CONVERGED)])
 def test_what_changed_in_the_last_thirty_seconds_is_watched(age: int, decision: Decision) -> None:
     fresh = machine("cp-1", ready_since=after(-age))
