@@ -78,6 +78,6 @@ def supervise(lookout: Lookout, parameters: Parameters, scope: Scope, first: Sna
         lookout.journal.say(snapshot.taken_at, *report.lines(verdict))
         lookout.journal.progress(*report.progress(snapshot, parameters))
         if verdict.exit is not None:
-            return Ending(Exit(verdict.exit), verdict.sentence)
+            return Ending(Exit(verdict.exit), verdict.sentence, seen_at=snapshot.taken_at)
         lookout.wait(verdict.look_within)
         snapshot = lookout.look()

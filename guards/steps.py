@@ -71,7 +71,7 @@ def run_step(verb: str, world: World, parameters: Parameters) -> Ending:
         ending = _failed(verb, Exit.REFUSED, f"{error}; next: kubectl get clusters -A")
     except Overdue as error:
         ending = _failed(verb, Exit.UNREACHABLE, str(error))
-    world.journal.end(world.clock.now(), ending)
+    world.journal.end(ending.seen_at or world.clock.now(), ending)
     return ending
 
 

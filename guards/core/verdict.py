@@ -1,7 +1,7 @@
 """What a look leads to."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from guards.exits import Exit
@@ -52,3 +52,5 @@ class Ending:
     sentence: str
     decision: Decision | None = None
     """Only preflight decides."""
+    seen_at: datetime | None = None
+    """The look that it judges; None where no look was judged."""

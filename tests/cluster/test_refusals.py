@@ -93,7 +93,7 @@ CASES: dict[str, tuple[tuple[str, str], Object, Object, str]] = {
         {"spec": {"replicas": 3}},
         "replicas is 1, must be 3 or more: with maxSurge 0 it never progresses",
     ),
-    "cp-of-2": (TCP, {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}, "allowTwoControlPlanes=true"),
+    "cp-of-2": (TCP, {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}, "--allow-two-control-planes"),
     "md-surge-absent": (MD, md_strategy(maxSurge=None), md_strategy(maxSurge=0), "maxSurge is"),
     "md-ondelete": (
         MD,
