@@ -11,6 +11,7 @@ CONTROL_PLANE = "controlplane.cluster.x-k8s.io"
 BOOTSTRAP = "bootstrap.cluster.x-k8s.io"
 INFRASTRUCTURE = "infrastructure.cluster.x-k8s.io"
 ARGO = "argoproj.io"
+COORDINATION = "coordination.k8s.io"
 
 READ = ("get", "list", "watch")
 
@@ -37,6 +38,7 @@ TALOS_CONTROL_PLANE = Kind("TalosControlPlane", CONTROL_PLANE, "taloscontrolplan
 TALOS_CONFIG = Kind("TalosConfig", BOOTSTRAP, "talosconfigs", ("v1alpha3",))
 TALOS_CONFIG_TEMPLATE = Kind("TalosConfigTemplate", BOOTSTRAP, "talosconfigtemplates", ("v1alpha3",))
 WORKFLOW = Kind("Workflow", ARGO, "workflows", ("v1alpha1",))
+LEASE = Kind("Lease", COORDINATION, "leases", ("v1",))
 
 
 def infrastructure_kind(kind: str, group: str, version: str) -> Kind:
@@ -64,7 +66,7 @@ def cluster_rules(
         Rule(CONTROL_PLANE, (TALOS_CONTROL_PLANE.plural,), READ),
         Rule(BOOTSTRAP, (TALOS_CONFIG.plural, TALOS_CONFIG_TEMPLATE.plural), READ),
         *(Rule(group, (plural,), READ) for group, plural in infrastructure_machines),
-        Rule("coordination.k8s.io", ("leases",), ("get", "create", "update")),
+        Rule(COORDINATION, (LEASE.plural,), ("get", "create", "update")),
         Rule("", ("events",), ("create",)),
     ]
     if remediator:

@@ -13,7 +13,10 @@ Object = dict[str, Any]
 
 
 class ManagementCluster(Protocol):
-    """Read access to one namespace's objects. Every method raises guards.kube.errors."""
+    """One namespace's objects. Every method raises guards.kube.errors.
+
+    A write is sent once and never repeated: Unreachable from one of them means that nobody knows whether it was done.
+    """
 
     def served_version(self, kind: Kind) -> str:
         """The first of `kind.versions` that is served. NotServed when there is none."""
@@ -32,6 +35,18 @@ class ManagementCluster(Protocol):
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str) -> bool:
         """Whether the caller may do this (SelfSubjectAccessReview)."""
+        ...
+
+    def create(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """Create one object; the stored one. Conflict when the name is taken."""
+        ...
+
+    def update(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """Replace one object whose metadata.resourceVersion is still the one in `body` (Conflict when not)."""
+        ...
+
+    def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Delete exactly this object in exactly this state. Conflict when it has another UID or resourceVersion."""
         ...
 
     def watch(self, kinds: Iterable[Kind], namespace: str, labels: str) -> None:
