@@ -12,6 +12,8 @@ RUN_LABELS = {
 CLUSTER_LABEL = "cluster.x-k8s.io/cluster-name"
 CONTROL_PLANE_LABEL = "cluster.x-k8s.io/control-plane"
 PAUSED_ANNOTATION = "cluster.x-k8s.io/paused"
+SKIP_REMEDIATION = "cluster.x-k8s.io/skip-remediation"
+REMEDIATE_MACHINE = "cluster.x-k8s.io/remediate-machine"
 HOLD_ANNOTATION = "capi-rollout/hold"
 
 

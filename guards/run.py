@@ -15,9 +15,12 @@ from guards.exits import Exit
 from guards.journal import Journal
 from guards.kube.access import Kind
 from guards.kube.errors import KubeError, Malformed, Unreachable
+from guards.kube.lease import RENEW_EVERY
 from guards.kube.observe import Observer
 from guards.kube.ports import Clock
 from guards.parameters import Parameters, Scope
+from guards.remediate import Remediator
+from guards.tenure import Tenure
 
 OUTAGE_LIMIT = timedelta(minutes=15)
 """The management API may be away for so long: it rolls too when the cluster manages itself."""
@@ -52,9 +55,15 @@ class Lookout:
                 self._blind_since = None
                 return answer
 
-    def wait(self, period: timedelta) -> None:
+    def wait(self, period: timedelta) -> bool:
+        """Sleep for `period`, or until something watched has changed: True."""
         self.reachable(self.observer.watch)
         self._changed = self.clock.wait(period.total_seconds())
+        return bool(self._changed)
+
+    def afresh(self) -> Snapshot:
+        """Everything listed again, one try. KubeError."""
+        return self.observer.look(self.observer.kinds)
 
     def _could_not(self, error: KubeError) -> None:
         now = self.clock.now()
@@ -68,16 +77,44 @@ class Overdue(KubeError):
     """The management API could not be read for OUTAGE_LIMIT."""
 
 
-def supervise(lookout: Lookout, parameters: Parameters, scope: Scope, first: Snapshot) -> Ending:
+@dataclass(frozen=True)
+class Hands:
+    """What a run has beside its eyes; each is None where there is none."""
+
+    tenure: Tenure | None = None
+    remediator: Remediator | None = None
+
+
+def supervise(lookout: Lookout, parameters: Parameters, scope: Scope, first: Snapshot, hands: Hands) -> Ending:
     """Watch `scope` until it is rolled, or until a guard says no. `first` is the look the step began with."""
-    memory = Memory(started_at=first.taken_at)
+    memory = hands.tenure.begin(first) if hands.tenure else Memory(started_at=first.taken_at)
     snapshot = first
     while True:
         memory = take_in(memory, snapshot, parameters)
         verdict = decide(snapshot, memory, parameters, scope)
+        if hands.remediator:
+            memory, verdict = hands.remediator.after_look(memory, snapshot, verdict)
         lookout.journal.say(snapshot.taken_at, *report.lines(verdict))
         lookout.journal.progress(*report.progress(snapshot, parameters))
+        ending = None
         if verdict.exit is not None:
-            return Ending(Exit(verdict.exit), verdict.sentence, seen_at=snapshot.taken_at)
-        lookout.wait(verdict.look_within)
+            ending = Ending(Exit(verdict.exit), verdict.sentence, seen_at=snapshot.taken_at)
+        if hands.tenure:
+            hands.tenure.keep(memory, snapshot, ending)
+        if ending is not None:
+            return ending
+        _rest(lookout, hands.tenure, memory, snapshot, verdict.look_within)
         snapshot = lookout.look()
+
+
+def _rest(lookout: Lookout, tenure: Tenure | None, memory: Memory, snapshot: Snapshot, period: timedelta) -> None:
+    """Wait for `period` or the next change, and keep the Lease meanwhile."""
+    if tenure is None:
+        lookout.wait(period)
+        return
+    while period > timedelta(0):
+        part = min(period, RENEW_EVERY)
+        if lookout.wait(part):
+            return
+        period -= part
+        tenure.keep(memory, snapshot)

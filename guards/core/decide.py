@@ -10,7 +10,7 @@ from guards.core.counts import Counts, budgets, covered, overlap_ends_in
 from guards.core.done import STABLE_LOOKS, STABLE_PERIOD, unfinished
 from guards.core.memory import Memory, continued, names, remember
 from guards.core.model import Snapshot
-from guards.core.refusals import configuration, patience, paused
+from guards.core.refusals import configuration, down_by_itself, impatient, patience, paused
 from guards.core.verdict import Finding, Verdict
 from guards.durations import format_duration
 from guards.exits import Exit
@@ -23,7 +23,11 @@ BLIND_LIMIT = timedelta(minutes=10)
 def take_in(memory: Memory, snapshot: Snapshot, parameters: Parameters) -> Memory:
     """`memory` after this look."""
     now = snapshot.taken_at
+    begins = not memory.progress
     memory = remember(memory, snapshot)
+    if begins:
+        down = [m.uid for m in snapshot.machines if down_by_itself(m, snapshot, memory, parameters)]
+        memory = replace(memory, down_before=frozenset(down))
     for counts in budgets(snapshot, memory, parameters):
         over = over_budget_in_slots(counts, parameters)
         memory = replace(memory, missing=continued(memory.missing, counts.label, over, now))
@@ -130,6 +134,8 @@ def _worth_saying(
     for what in paused(snapshot, parameters):
         yield Finding("paused", f"{what} is paused: nothing is replaced until it is released")
     yield from strangers(snapshot, parameters)
+    if parameters.max_remediations == 0:  # else it was refused before the run
+        yield from impatient(snapshot, parameters)
     for note in snapshot.notes:
         yield Finding("note", note)
     for scope in covered(parameters):

@@ -1,6 +1,6 @@
 """What earlier looks taught, as one frozen value: `remember` folds a Snapshot into it and returns the next one.
 
-A restarted pod begins with an empty Memory: everything here can be learned again from the cluster.
+A restarted pod takes up the part that cannot be learned again from the cluster (`guards.core.ledger`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,10 @@ from guards.parameters import SCOPES, Scope
 
 DARK_LIMIT = timedelta(seconds=60)
 """A machine that Cluster API cannot see keeps its last known value for so long, then it counts as not ready."""
+
+
+GAP = timedelta(minutes=2)
+"""Two looks further apart: one of the API servers was away in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,17 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Milestone:
+    """The highest milestone of one machine, and since when it has it."""
+
+    name: str
+    scope: Scope
+    rank: int
+    """Index into MILESTONES."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """See the module. All instants are `Snapshot.taken_at`."""
 
@@ -45,8 +60,17 @@ class Memory:
     available_at_last_good: frozenset[str] = frozenset()
     """UIDs of the machines that were available when the workload API was last in sight."""
     unreachable_since: datetime | None = None
-    ranks: Mapping[str, tuple[str, Scope, int]] = field(default_factory=dict)
-    """Machine UID -> (name, scope, highest milestone)."""
+    milestones: Mapping[str, Milestone] = field(default_factory=dict)
+    """By Machine UID."""
+    down_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Machine UID -> first of the looks in a row in which it was not available."""
+    down_before: frozenset[str] = frozenset()
+    """UIDs of machines that were down at the first look of the run and were not just starting."""
+    silent_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Machine UID -> first of the rounds in a row in which its Talos API was not reached."""
+    steady: Streak | None = None
+    """Looks in a row without a gap: before an act, the API servers must have been in sight for a while."""
+    looked_at: datetime | None = None
     progress: Mapping[Scope, Progress] = field(default_factory=dict)
     missing: Mapping[str, Streak] = field(default_factory=dict)
     """Budget -> looks in a row with more unexplained missing slots than allowed (G5)."""
@@ -57,6 +81,7 @@ class Memory:
 
 
 MILESTONES = ("created", "infrastructure ready", "has a node", "Ready", "deleting")
+READY = MILESTONES.index("Ready")
 
 
 def rank(machine: Machine) -> int:
@@ -72,7 +97,28 @@ def rank(machine: Machine) -> int:
 
 def was_ready(memory: Memory, machine: Machine) -> bool:
     """Whether an earlier look of this run saw it Ready."""
-    return memory.ranks.get(machine.uid, ("", machine.scope, 0))[2] >= MILESTONES.index("Ready")
+    reached = memory.milestones.get(machine.uid)
+    return reached is not None and reached.rank >= READY
+
+
+def durable(memory: Memory) -> Memory:
+    """The part that a restarted pod could not learn again: of machines only those that are down, or on their way."""
+    unsettled = {uid: one for uid, one in memory.milestones.items() if one.rank != READY or uid in memory.down_since}
+    return Memory(
+        started_at=memory.started_at,
+        cluster_uid=memory.cluster_uid,
+        milestones=unsettled,
+        down_since=memory.down_since,
+        down_before=memory.down_before,
+        silent_since=memory.silent_since,
+        progress=memory.progress,
+        pins=memory.pins,
+    )
+
+
+def acted(memory: Memory, scope: Scope, now: datetime, what: str) -> Memory:
+    """An act of ours is progress: what it does takes as long as any other milestone."""
+    return replace(memory, progress={**memory.progress, scope: Progress(now, what)})
 
 
 def unreachable(snapshot: Snapshot) -> bool:
@@ -107,40 +153,58 @@ def remember(memory: Memory, snapshot: Snapshot) -> Memory:
     if not lost_sight:
         good = frozenset(m.uid for m in snapshot.machines if is_available(m, after, now))
         after = replace(after, available_at_last_good=good)
-    ranks, progress = _progress(memory, snapshot)
+    milestones, progress = _progress(memory, snapshot)
+    down = [m.uid for m in snapshot.machines if not is_available(m, after, now)]
     return replace(
         after,
         cluster_uid=memory.cluster_uid or snapshot.cluster.uid,
         unreachable_since=(memory.unreachable_since or now) if lost_sight else None,
-        ranks=ranks,
+        milestones=milestones,
+        down_since={uid: memory.down_since.get(uid, now) for uid in down},
+        silent_since={uid: at for uid, at in memory.silent_since.items() if uid in down},
+        steady=_steady(memory, now) if not lost_sight else None,
+        looked_at=now,
         progress=progress,
         pins={**{pool.uid: pool for pool in snapshot.pools}, **memory.pins},
     )
 
 
-def _progress(memory: Memory, snapshot: Snapshot) -> tuple[dict[str, tuple[str, Scope, int]], dict[Scope, Progress]]:
-    first = not memory.ranks and not memory.progress
-    ranks = {
-        m.uid: (m.name, m.scope, max(rank(m), memory.ranks.get(m.uid, ("", m.scope, 0))[2])) for m in snapshot.machines
-    }
+def _steady(memory: Memory, now: datetime) -> Streak:
+    if memory.steady is None or memory.looked_at is None or now - memory.looked_at > GAP:
+        return Streak(now, 1)
+    return replace(memory.steady, looks=memory.steady.looks + 1)
+
+
+def _progress(memory: Memory, snapshot: Snapshot) -> tuple[dict[str, Milestone], dict[Scope, Progress]]:
+    milestones = {m.uid: _milestone(memory.milestones.get(m.uid), m, snapshot.taken_at) for m in snapshot.machines}
     progress = dict(memory.progress)
+    resumed = not memory.known  # the first look of a pod that took up an earlier one's progress
     for scope in SCOPES:
-        if first:
+        if scope not in progress:
             progress[scope] = Progress(memory.started_at, "the run began")
-        elif reached := _reached(memory.ranks, ranks, scope):
+        elif reached := _reached(memory.milestones, milestones, scope, resumed=resumed):
             progress[scope] = Progress(snapshot.taken_at, reached)
-    return ranks, progress
+    return milestones, progress
 
 
-def _reached(
-    before: Mapping[str, tuple[str, Scope, int]], after: Mapping[str, tuple[str, Scope, int]], scope: Scope
-) -> str:
-    """The milestones between two looks, in words; "" when there was none. Flapping is none: ranks only rise."""
-    gone = [f"{name} is gone" for uid, (name, of, _) in before.items() if of is scope and uid not in after]
+def _milestone(before: Milestone | None, machine: Machine, now: datetime) -> Milestone:
+    reached = rank(machine)
+    if before is not None and before.rank >= reached:
+        return before
+    return Milestone(machine.name, machine.scope, reached, now)
+
+
+def _reached(before: Mapping[str, Milestone], after: Mapping[str, Milestone], scope: Scope, *, resumed: bool) -> str:
+    """The milestones between two looks, in words; "" when there was none. Flapping is none: ranks only rise.
+
+    A Ready machine that a resumed memory does not know was Ready before: only the others are kept (`durable`).
+    """
+    gone = [f"{one.name} is gone" for uid, one in before.items() if one.scope is scope and uid not in after]
     new = [
-        f"{name} {MILESTONES[reached]}"
-        for uid, (name, of, reached) in after.items()
-        if of is scope and (uid not in before or reached > before[uid][2])
+        f"{one.name} {MILESTONES[one.rank]}"
+        for uid, one in after.items()
+        if one.scope is scope
+        and (one.rank > before[uid].rank if uid in before else not (resumed and one.rank == READY))
     ]
     return ", ".join([*gone, *new])
 

@@ -1,7 +1,7 @@
 """What was seen: frozen facts about one Cluster at one instant, free of API versions and of judgement."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from guards.parameters import Scope
@@ -44,6 +44,21 @@ class Machine:
     """What differs from its pool's template ("version v1.35.0, wanted v1.35.1"); empty = up to date."""
     paused: bool
     resource_version: str
+    addresses: tuple[str, ...] = ()
+    """Internal ones first, as Cluster API lists them."""
+    hands_off: tuple[str, ...] = ()
+    """Why it must not be remediated from here: marks of people and of MachineHealthChecks."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A MachineHealthCheck of this Cluster."""
+
+    name: str
+    startup_timeout: timedelta | None
+    """After so long without a node it remediates a Machine; None = never."""
+    machines: tuple[str, ...]
+    """Names of the Machines it selects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,7 @@ class Snapshot:
     machines: tuple[Machine, ...]
     notes: tuple[str, ...] = ()
     """What the look wants said that is no fact about a machine ("read at v1beta1: …")."""
+    health_checks: tuple[HealthCheck, ...] = ()
 
     def pools_of(self, scope: Scope) -> tuple[Pool, ...]:
         return tuple(pool for pool in self.pools if pool.scope is scope)

@@ -6,6 +6,7 @@ from guards.core.brake import brake
 from guards.core.breach import breaches
 from guards.core.counts import budgets, covered
 from guards.core.done import is_outdated, newest_transition, unfinished
+from guards.core.ledger import Ledger
 from guards.core.memory import Memory, is_ready
 from guards.core.model import Snapshot
 from guards.core.refusals import budget_left, configuration, down_by_itself
@@ -13,12 +14,21 @@ from guards.core.verdict import Decision, Ending, Finding
 from guards.exits import Exit
 from guards.parameters import Parameters, Scope
 
+NO_LEDGER = Ledger()
 SETTLED = timedelta(seconds=30)
 """A cluster that changed more recently is watched until it is stable, not called converged."""
 
 
-def preflight(snapshot: Snapshot, memory: Memory, parameters: Parameters, newer_run: str = "") -> Ending:
-    """`newer_run`: name of the existing Workflow for the live generation, when this run is for an older one."""
+def preflight(
+    snapshot: Snapshot,
+    memory: Memory,
+    parameters: Parameters,
+    newer_run: str = "",
+    ledger: Ledger = NO_LEDGER,
+    holder: str = "",
+) -> Ending:
+    """`newer_run`: name of the existing Workflow for the live generation, when this run is for an older one.
+    `holder`: why another run must end first, "" when none holds the Lease."""
     cluster = snapshot.cluster
     where = f"Cluster {cluster.namespace}/{cluster.name}"
     if newer_run:
@@ -30,7 +40,9 @@ def preflight(snapshot: Snapshot, memory: Memory, parameters: Parameters, newer_
     at_rest = _at_rest(snapshot, memory, parameters, where)
     if at_rest is not None:
         return at_rest
-    refused = configuration(snapshot, parameters) or budget_left(snapshot, memory, parameters)
+    refused = [Finding("fence", holder)] if holder else []
+    refused += configuration(snapshot, parameters) + last_run(snapshot, ledger, parameters)
+    refused = refused or budget_left(snapshot, memory, parameters)
     now = snapshot.taken_at
     refused = refused or [
         b for c in budgets(snapshot, memory, parameters) for b in breaches(c, memory, parameters, now)
@@ -38,12 +50,32 @@ def preflight(snapshot: Snapshot, memory: Memory, parameters: Parameters, newer_
     return _refuse(snapshot, refused) if refused else _end(Decision.ROLL, f"{where}: {_plan(snapshot, parameters)}")
 
 
-def step_may_begin(snapshot: Snapshot, parameters: Parameters) -> Ending | None:
+def step_may_begin(snapshot: Snapshot, parameters: Parameters, ledger: Ledger = NO_LEDGER) -> Ending | None:
     """The same question for a step that may be the entrypoint, or a second start in mid-roll; None = yes."""
     if not snapshot.cluster.control_plane_initialized:
         return _end(Decision.BOOTSTRAPPING, f"Cluster {snapshot.cluster.name}: control plane is not initialised yet")
-    refused = configuration(snapshot, parameters)
+    refused = configuration(snapshot, parameters) + last_run(snapshot, ledger, parameters)
     return _refuse(snapshot, refused) if refused else None
+
+
+def last_run(snapshot: Snapshot, ledger: Ledger, parameters: Parameters) -> list[Finding]:
+    """What ended badly for these generations is not tried again until a person has seen it."""
+    ended = ledger.outcome
+    if parameters.acknowledge or ended is None or ended.run == parameters.workflow_uid or ended.exit == Exit.DONE:
+        return []
+    if any(ended.generations.get(p.uid) != p.generation for s in covered(parameters) for p in snapshot.pools_of(s)):
+        return []
+    acts = [str(act) for act in ledger.acts if act.run == ended.run]
+    if ended.exit is None and not acts:
+        return []
+    done = f", after {'; '.join(acts)}" if acts else ""
+    return [
+        Finding(
+            "last-run",
+            f"the last run for these generations ({ended.workflow}) ended at {ended.at:%Y-%m-%d %H:%M} UTC{done}: "
+            f"{ended.sentence}; look at the machines, then submit with --acknowledge",
+        )
+    ]
 
 
 def _at_rest(snapshot: Snapshot, memory: Memory, parameters: Parameters, where: str) -> Ending | None:

@@ -12,6 +12,7 @@ from guards.core.done import is_outdated
 from guards.core.memory import Memory, is_ready, names
 from guards.core.model import Machine, Pool, Snapshot
 from guards.core.verdict import Finding
+from guards.durations import format_duration
 from guards.naming import HOLD_ANNOTATION, PAUSED_ANNOTATION
 from guards.parameters import BudgetScope, Parameters, Scope
 
@@ -159,6 +160,38 @@ def one_scope_at_a_time(snapshot: Snapshot, parameters: Parameters) -> Iterator[
         )
 
 
+def health_checks(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
+    """Two remediators would fight, and a MachineHealthCheck that gives up during a slow boot deletes in a loop."""
+    if parameters.max_remediations > 0:
+        yield from impatient(snapshot, parameters)
+
+
+def impatient(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
+    """MachineHealthChecks that remediate a starting machine of these scopes before it counts as stuck."""
+    mine = {m.name for scope in covered(parameters) for m in snapshot.machines_of(scope)}
+    for check in snapshot.health_checks:
+        timeout = check.startup_timeout
+        if timeout is not None and timeout < parameters.stuck_after and mine & set(check.machines):
+            yield Finding(
+                "health-check",
+                f"MachineHealthCheck {check.name}: its node startup timeout is {format_duration(timeout)}, must be 0 "
+                f"or at least stuckAfter ({format_duration(parameters.stuck_after)}): it would delete a machine that is "
+                "still booting; set it in git",
+            )
+
+
+def stuck_before_timeout(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
+    """A run that ends before a machine counts as stuck would never act."""
+    for scope in covered(parameters):
+        limit = patience(parameters, scope)
+        if parameters.max_remediations > 0 and snapshot.pools_of(scope) and parameters.stuck_after >= limit:
+            yield Finding(
+                "stuck-after",
+                f"stuckAfter is {format_duration(parameters.stuck_after)}, must be shorter than the timeout of "
+                f"{scope} ({format_duration(limit)}): nothing would ever be remediated",
+            )
+
+
 CONFIGURATION: tuple[Check, ...] = (
     has_pools,
     strategy,
@@ -167,6 +200,8 @@ CONFIGURATION: tuple[Check, ...] = (
     not_held,
     one_deployment_at_a_time,
     one_scope_at_a_time,
+    health_checks,
+    stuck_before_timeout,
 )
 """Checked before a run, at the begin of every step, and again at every change of a generation."""
 

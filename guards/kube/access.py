@@ -12,6 +12,7 @@ BOOTSTRAP = "bootstrap.cluster.x-k8s.io"
 INFRASTRUCTURE = "infrastructure.cluster.x-k8s.io"
 ARGO = "argoproj.io"
 COORDINATION = "coordination.k8s.io"
+EVENTS = "events.k8s.io"
 
 READ = ("get", "list", "watch")
 
@@ -39,6 +40,7 @@ TALOS_CONFIG = Kind("TalosConfig", BOOTSTRAP, "talosconfigs", ("v1alpha3",))
 TALOS_CONFIG_TEMPLATE = Kind("TalosConfigTemplate", BOOTSTRAP, "talosconfigtemplates", ("v1alpha3",))
 WORKFLOW = Kind("Workflow", ARGO, "workflows", ("v1alpha1",))
 LEASE = Kind("Lease", COORDINATION, "leases", ("v1",))
+EVENT = Kind("Event", EVENTS, "events", ("v1",))
 
 
 def infrastructure_kind(kind: str, group: str, version: str) -> Kind:
@@ -67,7 +69,7 @@ def cluster_rules(
         Rule(BOOTSTRAP, (TALOS_CONFIG.plural, TALOS_CONFIG_TEMPLATE.plural), READ),
         *(Rule(group, (plural,), READ) for group, plural in infrastructure_machines),
         Rule(COORDINATION, (LEASE.plural,), ("get", "create", "update")),
-        Rule("", ("events",), ("create",)),
+        Rule(EVENTS, (EVENT.plural,), ("create",)),
     ]
     if remediator:
         rules.append(Rule(CAPI, (MACHINE.plural,), ("delete",)))

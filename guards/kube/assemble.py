@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from guards.core.model import ClusterFacts, Machine, Pool, Snapshot
+from guards.kube.health_checks import HealthCheckRow, health_checks
 from guards.kube.rows import MachineRow, PoolRow
 from guards.kube.templates import Fingerprints, talos_differences, template_differences
 from guards.parameters import Scope
@@ -21,6 +22,7 @@ class Rows:
     machines: tuple[MachineRow, ...]
     talos_configs: Mapping[str, Fingerprints]
     infrastructure: Mapping[str, tuple[str, str] | None]
+    health_checks: tuple[HealthCheckRow, ...] = ()
 
 
 def assemble(rows: Rows, taken_at: datetime) -> Snapshot:
@@ -37,6 +39,9 @@ def assemble(rows: Rows, taken_at: datetime) -> Snapshot:
         pools=tuple(sorted(pools, key=lambda pool: (pool.scope, pool.name))),
         machines=tuple(sorted(machines, key=lambda machine: machine.name)),
         notes=tuple(_notes(rows.machines)),
+        health_checks=health_checks(
+            rows.health_checks, rows.cluster.name, [(row.name, row.labels) for row in rows.machines]
+        ),
     )
 
 
@@ -124,6 +129,8 @@ def _machine(row: MachineRow, rows: Rows, deployments: Mapping[str, PoolRow], se
         outdated=outdated,
         paused=row.paused,
         resource_version=row.resource_version,
+        addresses=row.addresses,
+        hands_off=row.hands_off,
     )
 
 

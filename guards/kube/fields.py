@@ -106,15 +106,16 @@ def instant(item: Object, *path: str) -> datetime | None:
 
 def label(item: Object, key: str) -> str | None:
     """A label's value; None when the object does not carry it."""
-    return _string_map(item, "labels").get(key)
+    return string_map(item, "labels").get(key)
 
 
 def annotation(item: Object, key: str) -> str | None:
     """An annotation's value; None when the object does not carry it."""
-    return _string_map(item, "annotations").get(key)
+    return string_map(item, "annotations").get(key)
 
 
-def _string_map(item: Object, which: str) -> dict[str, str]:
+def string_map(item: Object, which: str) -> dict[str, str]:
+    """metadata.labels or metadata.annotations; {} when absent."""
     return mapping(item, "metadata", which)
 
 

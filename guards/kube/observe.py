@@ -15,6 +15,7 @@ from guards.kube.access import (
     CLUSTER,
     MACHINE,
     MACHINE_DEPLOYMENT,
+    MACHINE_HEALTH_CHECK,
     MACHINE_SET,
     TALOS_CONFIG,
     TALOS_CONTROL_PLANE,
@@ -24,6 +25,7 @@ from guards.kube.access import (
 from guards.kube.assemble import Rows, assemble
 from guards.kube.errors import NotFound
 from guards.kube.fields import required
+from guards.kube.health_checks import health_check_row
 from guards.kube.ports import Clock, ManagementCluster, Object
 from guards.kube.templates import Fingerprints
 from guards.naming import CLUSTER_LABEL
@@ -94,6 +96,7 @@ class Observer:
             machines=tuple(machines),
             talos_configs=configs,
             infrastructure=infrastructure,
+            health_checks=tuple(self._list(MACHINE_HEALTH_CHECK, health_check_row, labels="")),
         )
 
     def _cluster(self) -> ClusterFacts:
@@ -114,10 +117,11 @@ class Observer:
         value: T = self._seen[kind]
         return value
 
-    def _list(self, kind: Kind, read: Callable[[Object, str], T]) -> list[T]:
-        return self._once(kind, lambda: self._fresh(kind, read))
+    def _list(self, kind: Kind, read: Callable[[Object, str], T], labels: str | None = None) -> list[T]:
+        """`labels` None: those of the Cluster."""
+        return self._once(kind, lambda: self._fresh(kind, read, self._labels if labels is None else labels))
 
-    def _fresh(self, kind: Kind, read: Callable[[Object, str], T]) -> list[T]:
+    def _fresh(self, kind: Kind, read: Callable[[Object, str], T], labels: str) -> list[T]:
         """List again; an object whose resourceVersion has not moved keeps the row it gave the last time."""
         version = self.cluster.served_version(kind)
         before, after = self._read.get(kind, {}), {}
@@ -128,7 +132,7 @@ class Observer:
             found: T = after[key]
             return found
 
-        rows = self.cluster.list(kind, self.parameters.cluster_namespace, self._labels, row)
+        rows = self.cluster.list(kind, self.parameters.cluster_namespace, labels, row)
         self._read[kind] = after
         return rows
 
@@ -149,7 +153,7 @@ class Observer:
 
     def watch(self) -> None:
         """From now on let the clock's wait return early when a kind that was read changes."""
-        new = self.kinds - self._watching - {CLUSTER}
+        new = self.kinds - self._watching - {CLUSTER, MACHINE_HEALTH_CHECK}
         if new:
             self.cluster.watch(new, self.parameters.cluster_namespace, self._labels)
             self._watching |= new

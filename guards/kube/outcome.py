@@ -1,6 +1,7 @@
 """How our own Workflow ended, read from its nodes: the exit hook's view of the three steps."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -83,6 +84,26 @@ def read_steps(workflow: Object) -> list[Step]:
         if mine:
             found.append(_step(name, mine))
     return found
+
+
+def attempts(workflow: Object, steps: Iterable[str]) -> int:
+    """Pods that were started for these steps so far, our own included."""
+    nodes = at(workflow, "status", "nodes") or {}
+    return sum(text(node, "type") == "Pod" and text(node, "templateName") in steps for node in nodes.values())
+
+
+def why_not_running(workflow: Object, parameters: Parameters, step: str) -> str:
+    """Why a step that still runs may not act any more: a zombie of a finished step, or a Workflow that is stopped."""
+    where = f"Workflow {parameters.workflow_namespace}/{parameters.workflow_name}"
+    if text(workflow, "metadata", "uid") != parameters.workflow_uid:
+        return f"{where} is another one of the same name"
+    phase, shutdown = text(workflow, "status", "phase"), text(workflow, "spec", "shutdown")
+    if phase != "Running" or shutdown:
+        return f"{where} is {shutdown or phase or 'without a phase'}, must be Running"
+    mine = [found for found in read_steps(workflow) if found.name == step]
+    if not mine or mine[0].phase not in ("Running", "Pending"):
+        return f"{where}: step {step} is {mine[0].phase if mine else 'not among its nodes'}, must be Running"
+    return ""
 
 
 def _step(name: str, nodes: list[Object]) -> Step:

@@ -6,6 +6,7 @@ from guards.kube.access import (
     CLUSTER,
     MACHINE,
     MACHINE_DEPLOYMENT,
+    MACHINE_HEALTH_CHECK,
     MACHINE_SET,
     READ,
     TALOS_CONFIG,
@@ -20,7 +21,7 @@ def used_kinds(parameters: Parameters) -> tuple[Kind, ...]:
     """The kinds a run of this scope reads, but for the infrastructure machines, whose kind the cluster tells."""
     control_plane = (TALOS_CONTROL_PLANE, TALOS_CONFIG) if parameters.covers(Scope.CONTROL_PLANE) else ()
     workers = (MACHINE_DEPLOYMENT, MACHINE_SET) if parameters.covers(Scope.WORKERS) else ()
-    return (CLUSTER, MACHINE, *control_plane, *workers)
+    return (CLUSTER, MACHINE, MACHINE_HEALTH_CHECK, *control_plane, *workers)
 
 
 def missing_permissions(

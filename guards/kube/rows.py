@@ -3,7 +3,7 @@
 Rows are still one object each; `assemble` joins them into a Snapshot. All functions raise Malformed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,16 +15,24 @@ from guards.kube.fields import (
     flag,
     instant,
     int_or_text,
+    items,
     label,
     mapping,
     replicas,
     required,
+    string_map,
     text,
     whole,
 )
 from guards.kube.ports import Object
 from guards.kube.templates import Fingerprints, cloned_from, talos_fingerprints, template_fields
-from guards.naming import CONTROL_PLANE_LABEL, HOLD_ANNOTATION, PAUSED_ANNOTATION
+from guards.naming import (
+    CONTROL_PLANE_LABEL,
+    HOLD_ANNOTATION,
+    PAUSED_ANNOTATION,
+    REMEDIATE_MACHINE,
+    SKIP_REMEDIATION,
+)
 
 DARK_REASONS = {"ConnectionDown", "InternalError", "InspectionFailed"}
 """Reasons of NodeHealthy=Unknown that say "Cluster API cannot see", not "the Node is unwell"."""
@@ -52,6 +60,9 @@ class MachineRow:
     infrastructure: str
     paused: bool
     old_conditions: bool
+    addresses: tuple[str, ...]
+    hands_off: tuple[str, ...]
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,27 @@ def machine_row(item: Object, version: str) -> MachineRow:
         infrastructure=text(item, "spec", "infrastructureRef", "name"),
         paused=_annotated_paused(item),
         old_conditions=not new,
+        addresses=_addresses(item),
+        hands_off=tuple(_hands_off(item, version)),
+        labels=string_map(item, "labels"),
     )
+
+
+def _addresses(item: Object) -> tuple[str, ...]:
+    """IP addresses, internal ones first."""
+    found = [(text(row, "type"), text(row, "address")) for row in items(item, "status", "addresses")]
+    return tuple(address for kind in ("InternalIP", "ExternalIP") for of, address in found if of == kind and address)
+
+
+def _hands_off(item: Object, version: str) -> Iterator[str]:
+    """Marks by which people and MachineHealthChecks claim a Machine."""
+    for key in (SKIP_REMEDIATION, REMEDIATE_MACHINE):
+        if annotation(item, key) is not None:
+            yield f"it carries the annotation {key}"
+    where = path(version, item)
+    for kind in ("OwnerRemediated", "HealthCheckSucceeded", "ExternallyRemediated"):
+        if condition(item, where, kind).status is Ready.FALSE:
+            yield f"its condition {kind} is False: a MachineHealthCheck is at it"
 
 
 def _words(deleting: Condition) -> str:
