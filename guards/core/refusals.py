@@ -175,8 +175,8 @@ def impatient(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
             yield Finding(
                 "health-check",
                 f"MachineHealthCheck {check.name}: its node startup timeout is {format_duration(timeout)}, must be 0 "
-                f"or at least stuckAfter ({format_duration(parameters.stuck_after)}): it would delete a machine that is "
-                "still booting; set it in git",
+                f"or at least stuckAfter ({format_duration(parameters.stuck_after)}): it would delete a machine that "
+                "is still booting; set it in git",
             )
 
 
