@@ -39,6 +39,7 @@ TALOS_CONFIG = Kind("TalosConfig", BOOTSTRAP, "talosconfigs", ("v1alpha3",))
 TALOS_CONFIG_TEMPLATE = Kind("TalosConfigTemplate", BOOTSTRAP, "talosconfigtemplates", ("v1alpha3",))
 WORKFLOW = Kind("Workflow", ARGO, "workflows", ("v1alpha1",))
 LEASE = Kind("Lease", COORDINATION, "leases", ("v1",))
+EVENT = Kind("Event", "", "events", ("v1",))
 
 
 def infrastructure_kind(kind: str, group: str, version: str) -> Kind:

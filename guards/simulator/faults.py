@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from guards.simulator import lifecycle
 from guards.simulator.records import Condition, MachineRecord, Node
+from guards.simulator.stored import Stored
 from guards.simulator.world import PAUSED, World
 
 if TYPE_CHECKING:
@@ -75,6 +76,13 @@ def restore_workload(world: World) -> None:
     world.look_again()
 
 
+def delete(world: World, name: str) -> None:
+    """A person deletes a Machine."""
+    machine = world.machine(name)
+    assert machine is not None, f"there is no Machine {name}"
+    lifecycle.delete(world, machine)
+
+
 def pause(world: World, kind: str, name: str) -> None:
     """Someone pauses the Cluster (its spec) or any other object (annotation)."""
     record = world.find(kind, name)
@@ -96,6 +104,24 @@ def resume(world: World, kind: str, name: str) -> None:
     record.annotations.pop(PAUSED, None)
     world.touch(record)
     world.look_again()
+
+
+def edit_lease(world: World, name: str, **spec: object) -> None:
+    """Somebody else writes these fields of a Lease's spec."""
+    lease = _lease(world, name)
+    lease.body = lease.body | {"spec": lease.body.get("spec", {}) | spec}
+    world.touch(lease)
+
+
+def drop_lease(world: World, name: str) -> None:
+    """Somebody deletes a Lease."""
+    world.remove(_lease(world, name))
+
+
+def _lease(world: World, name: str) -> Stored:
+    lease = world.find("Lease", name)
+    assert isinstance(lease, Stored), f"there is no Lease {name}"
+    return lease
 
 
 def cut_management(simulation: "Simulation", seconds: float) -> None:

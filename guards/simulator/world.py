@@ -44,9 +44,12 @@ class World:
         self.plans: dict[str, Plan] = {}
         self.changed: set[str] = set()
         """Kinds with changes that no wait has reported yet."""
+        self.deletes_by_api: list[str] = []
+        """UIDs of the Machines that were deleted through the API, once for every accepted request."""
         self._records: dict[str, dict[str, Record]] = {}
         self._random = Random(f"{seed}/controllers")  # noqa: S311 - a rehearsal, not a secret
-        self._version = 1000
+        self.version = 1000
+        """The newest resourceVersion of anything."""
         self._numbers: dict[str, int] = {}
         self._poked: set[str] = set()
         self.servers = Servers(lambda machine: lifecycle.power_on(self, machine))
@@ -113,8 +116,8 @@ class World:
 
     def touch(self, record: Record) -> None:
         """The object changed: a new resourceVersion, and a watch event for its kind."""
-        self._version += 1
-        record.version = self._version
+        self.version += 1
+        record.version = self.version
         self.changed.add(record.kind)
 
     def remove(self, record: Record) -> None:
@@ -221,12 +224,6 @@ class World:
         self.plans[name] = replace(plan, **durations)
         if machine is not None:
             machine.plan = self.plans[name]
-
-    def delete(self, name: str) -> None:
-        """A person deletes a Machine."""
-        machine = self.machine(name)
-        assert machine is not None, f"there is no Machine {name}"
-        lifecycle.delete(self, machine)
 
     # The truth
 
