@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from guards.kube.access import INFRASTRUCTURE, RUN_RULES, Kind, Rule, cluster_rules
 from guards.kube.errors import Conflict, Forbidden, NotFound, NotServed, Unreachable
 from guards.kube.ports import Object
-from guards.simulator import lifecycle, stored
+from guards.simulator import deletion, stored
 from guards.simulator.records import MachineRecord, Record
 from guards.simulator.render import render
 from guards.simulator.stored import Stored, render_stored
@@ -105,7 +105,8 @@ class Simulation(World):
             if wanted != str(seen):
                 raise Conflict(f"{kind} {name}: {what} in precondition: {wanted}, {what} in object meta: {seen}")
         self.deletes_by_api.append(uid)
-        lifecycle.delete(self, record)
+        self.etcd.take(record)
+        deletion.delete(self, record)
 
     def watch(self, kinds: Iterable[Kind], namespace: str, labels: str) -> None:
         for kind in kinds:

@@ -1,9 +1,10 @@
 """Objects that clients write themselves (Lease, Event): admitted as the API server does, then kept as they are."""
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from guards.kube.access import Kind
 from guards.kube.errors import Conflict, Invalid
@@ -19,7 +20,7 @@ _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d
 _ANNOTATIONS = 256 * 1024
 """Bytes that all annotations of one object may have together."""
 
-_LEASE = {
+_LEASE: dict[str, Callable[[Any], object]] = {
     "holderIdentity": lambda value: isinstance(value, str),
     "leaseDurationSeconds": lambda value: type(value) is int and value > 0,
     "leaseTransitions": lambda value: type(value) is int and value >= 0,
