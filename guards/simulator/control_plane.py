@@ -7,7 +7,8 @@ Source: cluster-api-control-plane-provider-talos v0.5.12, controllers/{upgrade,s
 
 from typing import TYPE_CHECKING
 
-from guards.simulator.lifecycle import delete, provision, remove_node, stamp
+from guards.simulator.deletion import delete, remove_node
+from guards.simulator.lifecycle import provision, stamp
 from guards.simulator.records import MachineRecord, Pool
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def reconcile_control_plane(world: "World", pool: Pool) -> None:
     if world.is_paused(pool):
         return
     machines = world.machines(pool)
+    if all(m.node_seen for m in machines):
+        world.etcd.audit({m.name for m in machines})
     _write_status(world, pool, machines)
     outdated = [m for m in machines if m.deleted is None and not m.up_to_date]
     if pool.strategy == "OnDelete":
@@ -42,16 +45,21 @@ def _scale_down(world: "World", machines: list[MachineRecord], outdated: list[Ma
         return
     booted = all(m.booted for m in machines)
     joined = all(m.node_seen for m in machines)
-    if not (booted and joined and etcd_healthy(machines)) or any(m.deleted for m in machines):
+    if not (booted and joined and etcd_healthy(world, machines)) or any(m.deleted for m in machines):
         return
     victim = min(outdated or machines, key=lambda m: m.created)
+    world.etcd.leave(victim)  # whether it left is not looked at
     delete(world, victim)
     remove_node(world, victim)
 
 
-def etcd_healthy(machines: list[MachineRecord]) -> bool:
-    """Every machine that stays runs a healthy member. A Node that is only NotReady does not matter here."""
-    return all(m.booted and m.node is not None and not m.node.off for m in machines if m.deleted is None)
+def etcd_healthy(world: "World", machines: list[MachineRecord]) -> bool:
+    """Every machine that stays has a voter that runs, and there are no others. A Node that is NotReady does not matter.
+
+    A Machine deleted by others keeps its member until the audit: unhealthy for so long.
+    """
+    staying = {m.name for m in machines if m.deleted is None}
+    return {m.name for m in world.etcd.voters if m.up} == staying and len(world.etcd.members) == len(staying)
 
 
 def _write_status(world: "World", pool: Pool, machines: list[MachineRecord]) -> None:
@@ -65,7 +73,7 @@ def _write_status(world: "World", pool: Pool, machines: list[MachineRecord]) -> 
         "ready": ready,
         "unavailable": max(pool.replicas - ready, 0),
         "version": min((m.template.version for m in machines), default=pool.template.version, key=_parts),
-        "etcd": etcd_healthy(machines) and world.workload_reachable,
+        "etcd": etcd_healthy(world, machines) and world.workload_reachable,
     }
     if rolled:
         fresh["rolling"] = outdated

@@ -8,7 +8,8 @@ Source: core/reconcilers/machinedeployment/machinedeployment_rollout_rollingupda
 import hashlib
 from typing import TYPE_CHECKING
 
-from guards.simulator.lifecycle import delete, provision, stamp
+from guards.simulator.deletion import delete
+from guards.simulator.lifecycle import provision, stamp
 from guards.simulator.records import MachineRecord, Pool, SetRecord
 
 if TYPE_CHECKING:

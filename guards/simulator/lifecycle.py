@@ -1,4 +1,4 @@
-"""A machine's life: stamped, provisioned, booted, joined, Ready; deleted, drained, wiped, gone.
+"""A machine's life: stamped, provisioned, booted, joined, Ready; rebooted. Its end is in deletion.
 
 Each step schedules the next with the duration of the machine's plan. `observe` is the Machine controller's write.
 """
@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from guards.simulator.conditions import (
-    DELETION_OVERDUE,
     Verdict,
     connection_down,
     kept,
@@ -17,7 +16,7 @@ from guards.simulator.conditions import (
     transition,
 )
 from guards.simulator.records import MachineRecord, Node, Pool, Record, Template
-from guards.simulator.timing import plan_for
+from guards.simulator.timing import NEVER, plan_for
 
 if TYPE_CHECKING:
     from guards.simulator.world import World
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
 CONDITIONS_GRACE = timedelta(minutes=5)
 """How long Cluster API keeps the last node conditions without contact (--remote-conditions-grace-period)."""
 
+NODE_GRACE = 40.0
+"""Seconds without a heartbeat until Kubernetes calls a Node Unknown."""
+
 RETRY = 10.0
-"""Seconds after which the Machine controller tries again what it could not do."""
+"""Seconds after which a controller, or a starting etcd, tries again what it could not do."""
 
 
 def stamp(world: "World", pool: Pool, template: Template, owner: Record) -> MachineRecord:
@@ -66,8 +68,9 @@ def power_on(world: "World", machine: MachineRecord) -> None:
 
 
 def _then(world: "World", machine: MachineRecord, seconds: float, step: Callable[[], None]) -> None:
-    """The next step of coming up: given up once the machine is being deleted."""
-    world.engine.after(seconds, lambda: None if machine.deleted else step())
+    """The next step of coming up: given up once the machine is being deleted, or rebooted."""
+    boots = machine.boots
+    world.engine.after(seconds, lambda: None if machine.deleted or machine.boots != boots else step())
 
 
 def _noticed(world: "World", machine: MachineRecord) -> None:
@@ -82,91 +85,90 @@ def _bootstrapped(world: "World", machine: MachineRecord) -> None:
 
 
 def _provisioned(world: "World", machine: MachineRecord) -> None:
-    machine.infrastructure_ready = True
+    machine.infrastructure_ready, machine.booted_at = True, world.now()
     world.touch(machine.infrastructure)
     observe(world, machine)
     _then(world, machine, machine.plan.boot, lambda: _joined(world, machine))
 
 
 def _joined(world: "World", machine: MachineRecord) -> None:
-    machine.node = Node(name=machine.name, boot_id=world.uid("boot", machine.name))
+    machine.node = Node(name=machine.name, boot_id=_boot_id(world, machine))
     observe(world, machine)
+    if machine.pool.scope == "control-plane":
+        world.etcd.join(machine)
     _then(world, machine, machine.plan.settle, lambda: _settled(world, machine))
     _then(world, machine, machine.plan.ready, lambda: _ready(world, machine))
 
 
+def _boot_id(world: "World", machine: MachineRecord) -> str:
+    return world.uid("boot", f"{machine.name}/{machine.boots}" if machine.boots else machine.name)
+
+
 def _settled(world: "World", machine: MachineRecord) -> None:
+    if machine.pool.scope == "control-plane" and not world.etcd.promote(machine):
+        _then(world, machine, RETRY, lambda: _settled(world, machine))
+        return
     machine.booted = True
     world.poke(machine.pool)
 
 
 def _ready(world: "World", machine: MachineRecord) -> None:
-    if machine.node is not None and not machine.node.off:
+    if machine.node is not None and not machine.node.off and machine.plan.ready != NEVER:
         machine.node.status, machine.node.message = "True", ""
     observe(world, machine)
 
 
 def settle(world: "World", machine: MachineRecord) -> None:
     """Put a stamped machine into service at once: how every machine of the first look began."""
-    machine.server = machine.bootstrap_ready = machine.infrastructure_ready = machine.booted = True
-    machine.node = Node(name=machine.name, boot_id=world.uid("boot", machine.name), status="True", message="")
+    machine.server = machine.address = world.servers.new()
+    machine.bootstrap_ready = machine.infrastructure_ready = machine.booted = True
+    machine.booted_at = world.now()
+    machine.node = Node(name=machine.name, boot_id=_boot_id(world, machine), status="True", message="")
+    if machine.pool.scope == "control-plane":
+        world.etcd.found(machine)
     observe(world, machine)
 
 
-def delete(world: "World", machine: MachineRecord) -> None:
-    """Set the deletionTimestamp; the finalizer keeps the object until the server is wiped. Twice does no more."""
-    if machine.deleted is not None:
-        return
-    machine.deleted = world.now()
-    machine.generation += 1
-    world.touch(machine)
+def reboot(world: "World", machine: MachineRecord) -> None:
+    """The kernel starts again: away for a while, then the boot from its beginning. Heals all but what is broken."""
+    machine.boots += 1
+    machine.away, machine.booted = True, False
+    world.reboots.setdefault(machine.uid, []).append(world.now())
+    lose_node(world, machine)
+    _then(world, machine, machine.plan.reboot, lambda: _returned(world, machine))
+
+
+def lose_node(world: "World", machine: MachineRecord) -> None:
+    """No heartbeat from now on: down at once, seen as Unknown after the grace."""
     world.poke(machine.pool)
-    world.engine.after(machine.plan.notice, lambda: _deletion_noticed(world, machine))
-
-
-def remove_node(world: "World", machine: MachineRecord) -> None:
-    """CACPPT deletes the Node object right after the Machine: nothing is drained then."""
-    if machine.node is not None:
-        machine.node.removed = True
-
-
-def _deletion_noticed(world: "World", machine: MachineRecord) -> None:
-    if world.is_paused(machine):
-        world.engine.after(RETRY, lambda: _deletion_noticed(world, machine))
-        return
-    if machine.node is None or machine.node.removed:
-        _drained(world, machine)
-        return
-    machine.deleting, machine.drain_started = "DrainingNode", world.now()
-    observe(world, machine)
-    world.engine.after(machine.plan.drain, lambda: _drained(world, machine))
-    world.engine.after(DELETION_OVERDUE.total_seconds() + 1, lambda: observe(world, machine))
-
-
-def _drained(world: "World", machine: MachineRecord) -> None:
-    draining = machine.deleting == "DrainingNode"
-    if world.is_paused(machine) or (draining and not world.workload_reachable):
-        world.engine.after(RETRY, lambda: _drained(world, machine))
-        return
-    machine.deleting = "WaitingForInfrastructureDeletion"
     if machine.node is not None:
         machine.node.off = True
+        world.engine.after(NODE_GRACE, lambda: _silent(world, machine))
+
+
+def _silent(world: "World", machine: MachineRecord) -> None:
+    if machine.node is not None and machine.node.off:
+        machine.node.status, machine.node.message = "Unknown", "Kubelet stopped posting node status."
+        observe(world, machine)
+
+
+def _returned(world: "World", machine: MachineRecord) -> None:
+    if not machine.away:
+        return  # the power went meanwhile
+    machine.away, machine.etcd_stopped, machine.booted_at = False, False, world.now()
+    world.etcd.give_back(machine)
+    healed = machine.name not in world.broken
+    if healed:
+        machine.plan = machine.plan.healed(plan_for(world.timings, world.seed, machine.name))
+    if machine.node is None:
+        _then(world, machine, machine.plan.boot, lambda: _joined(world, machine))
+        return
+    machine.node = Node(name=machine.name, boot_id=_boot_id(world, machine), removed=machine.node.removed)
+    world.touch(machine)  # the boot id, if nothing else
     observe(world, machine)
-    world.engine.after(machine.plan.shutdown, lambda: _wiped(world, machine))
-
-
-def _wiped(world: "World", machine: MachineRecord) -> None:
-    machine.infrastructure_gone, machine.deleting = True, "DeletingNode"
-    world.remove(machine.infrastructure)
-    world.remove(machine.config)
-    world.servers.release(machine)
-    observe(world, machine)
-    world.engine.after(machine.plan.finalize, lambda: _gone(world, machine))
-
-
-def _gone(world: "World", machine: MachineRecord) -> None:
-    world.remove(machine)
-    world.poke(machine.pool)
+    _then(world, machine, machine.plan.settle, lambda: _settled(world, machine))
+    if healed:
+        _then(world, machine, machine.plan.ready, lambda: _ready(world, machine))
 
 
 def observe(world: "World", machine: MachineRecord) -> None:

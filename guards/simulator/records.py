@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
+from guards.core.evidence import Silence
 from guards.simulator.timing import Plan
 
 
@@ -78,6 +80,10 @@ class SetRecord(Record):
     replicas: int
 
 
+NETWORK_NOT_READY = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
+"""What the kubelet of a Node says until its network is there."""
+
+
 @dataclass(slots=True)
 class Node:
     """The Kubernetes Node of a machine, as the workload cluster knows it. `off`: the hardware is dead or cut off."""
@@ -85,13 +91,40 @@ class Node:
     name: str
     boot_id: str
     status: str = "False"
-    message: str = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
+    message: str = NETWORK_NOT_READY
     off: bool = False
     removed: bool = False
 
     @property
     def serving(self) -> bool:
         return self.status == "True" and not self.off and not self.removed
+
+
+class RebootFault(StrEnum):
+    """What becomes of a request to reboot, other than a reboot."""
+
+    IGNORED = "ignored"
+    """OK, and nothing happens: the sequence lock is held."""
+    REFUSED = "refused"
+    LOST_BEFORE = "lost before"
+    """No answer, and nothing happens."""
+    LOST_AFTER = "lost after"
+    """No answer, and it happens."""
+
+
+@dataclass(slots=True)
+class Apid:
+    """What is odd about one machine's answers; the defaults are nothing."""
+
+    silence: Silence | None = None
+    hostname: str = ""
+    stage: str = ""
+    reboot: RebootFault | None = None
+    leaderless: bool = False
+    """Its etcd member knows of no leader."""
+    etcd_errors: tuple[str, ...] = ()
+    unlisted: str = ""
+    """The Machine whose member is missing in its member list."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -101,8 +134,20 @@ class MachineRecord(Record):
     plan: Plan
     config: Record
     infrastructure: Record
-    server: bool = False
-    """Whether it holds one of the pool's servers."""
+    server: str = ""
+    """Address of the pool's server that it holds; the next machine in it has the same."""
+    address: str = ""
+    """Address of the server that it holds or has held last."""
+    virtual: list[str] = field(default_factory=list)
+    """Addresses of others that Cluster API lists for it too, before its own."""
+    booted_at: datetime | None = None
+    """The last start of its kernel; None until its Talos is installed and after it is shut down."""
+    boots: int = 0
+    """Reboots so far."""
+    away: bool = False
+    """In the middle of a reboot."""
+    etcd_stopped: bool = False
+    apid: Apid = field(default_factory=Apid)
     bootstrap_ready: bool = False
     infrastructure_ready: bool = False
     infrastructure_gone: bool = False
@@ -120,6 +165,11 @@ class MachineRecord(Record):
     def serving(self) -> bool:
         """Really doing its work: its Node is Ready and nobody is taking it away."""
         return self.deleted is None and self.node is not None and self.node.serving
+
+    @property
+    def powered(self) -> bool:
+        """Its Talos runs, whatever the Node does."""
+        return self.booted_at is not None and not self.away and (self.node is None or not self.node.off)
 
     @property
     def up_to_date(self) -> bool:

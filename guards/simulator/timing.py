@@ -1,7 +1,7 @@
 """How long things take: ranges per world, drawn once per machine from the seed."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 NEVER = math.inf
@@ -32,13 +32,15 @@ class Timings:
     """From there to a wiped and free server."""
     finalize: Range
     """From the free server to the end of the Machine object."""
+    reboot: Range
+    """From the reboot of a running machine to the next start of its kernel."""
     latency: Range
     """From a change to a controller's next reconcile."""
 
 
 METAL = Timings(
     notice=(0.4, 1.5), bootstrap=(1, 4), provision=(180, 270), boot=(120, 200), settle=(5, 12), ready=(10, 40),
-    drain=(10, 40), shutdown=(60, 90), finalize=(0.5, 2), latency=(0.4, 2),
+    drain=(10, 40), shutdown=(60, 90), finalize=(0.5, 2), reboot=(90, 150), latency=(0.4, 2),
 )  # fmt: skip
 """Bare metal: one to two minutes to drain and shut down, five to eight to wipe, install and boot.
 
@@ -47,7 +49,7 @@ A Node is Ready (40 s) before the next control-plane machine is gone (60 s): whe
 
 LAB = Timings(
     notice=(0.5, 1), bootstrap=(0.2, 0.5), provision=(3.2, 4.8), boot=(3, 4), settle=(1, 2), ready=(3, 4),
-    drain=(0.2, 0.5), shutdown=(1, 2), finalize=(0.2, 0.5), latency=(0.5, 1),
+    drain=(0.2, 0.5), shutdown=(1, 2), finalize=(0.2, 0.5), reboot=(3, 5), latency=(0.5, 1),
 )  # fmt: skip
 """The in-memory infrastructure of a test cluster: a whole replacement in about 15 seconds."""
 
@@ -65,6 +67,12 @@ class Plan:
     drain: float
     shutdown: float
     finalize: float
+    reboot: float
+
+    def healed(self, fresh: "Plan") -> "Plan":
+        """The same with an end to the steps of a boot that were never to end."""
+        steps = ("boot", "settle", "ready")
+        return replace(self, **{step: getattr(fresh, step) for step in steps if getattr(self, step) == NEVER})
 
 
 def plan_for(timings: Timings, seed: int, machine: str) -> Plan:

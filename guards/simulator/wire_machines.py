@@ -12,6 +12,8 @@ from guards.simulator.wire import (
     reference,
 )
 
+TALOS = "v1.12.0"
+"""Version of every machine's Talos."""
 CANARY = "SIMULATED-ADMIN-CREDENTIAL"
 """Stands where CABPT writes an admin talosconfig into a status: must never be printed or kept by a reader."""
 
@@ -62,7 +64,7 @@ def _machine_status(record: MachineRecord, capi: str) -> Object:
         status["infrastructureReady"] = record.infrastructure_ready
         status["conditions"] = _old_conditions(record)
         status["v1beta2"] = {"conditions": new}
-    return status | _node_status(record, capi) | _deletion(record)
+    return status | _node_status(record, capi) | _addresses(record) | _deletion(record)
 
 
 def _phase(record: MachineRecord) -> str:
@@ -106,11 +108,20 @@ def _node_status(record: MachineRecord, capi: str) -> Object:
             "kubeletVersion": record.template.version,
             "machineID": record.uid.replace("-", ""),
             "operatingSystem": "linux",
-            "osImage": "Talos (v1.12.0)",
+            "osImage": f"Talos ({TALOS})",
             "systemUUID": record.infrastructure.uid,
         },
-        "addresses": [{"type": "Hostname", "address": record.node_seen}],
     }
+
+
+def _addresses(record: MachineRecord) -> Object:
+    """Known from the infrastructure: long before there is a Node."""
+    if not record.infrastructure_ready:
+        return {}
+    found = [{"type": "InternalIP", "address": address} for address in (*record.virtual, record.address)]
+    if record.node_seen:
+        found.append({"type": "Hostname", "address": record.node_seen})
+    return {"addresses": found}
 
 
 def _deletion(record: MachineRecord) -> Object:

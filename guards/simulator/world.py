@@ -10,9 +10,11 @@ from typing import Any
 
 from guards.simulator import lifecycle
 from guards.simulator.control_plane import reconcile_control_plane
-from guards.simulator.deployments import create_set, reconcile_deployment
+from guards.simulator.deployments import reconcile_deployment
 from guards.simulator.engine import Action, Engine
-from guards.simulator.records import ClusterRecord, Condition, MachineRecord, Pool, Record, Template
+from guards.simulator.etcd import Etcd
+from guards.simulator.founding import found_cluster, found_control_plane, found_workers
+from guards.simulator.records import MachineRecord, Pool, Record
 from guards.simulator.servers import Servers
 from guards.simulator.timing import METAL, Plan, Timings, plan_for
 
@@ -20,7 +22,6 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 """Midnight, so that the time of day in a timeline is the time since the start."""
 HISTORY = 86_400.0
 """Seconds the cluster has existed at the start."""
-INITIAL = Template(version="v1.35.0", config="1", infrastructure="metal-1")
 PAUSED = "cluster.x-k8s.io/paused"
 
 
@@ -44,51 +45,30 @@ class World:
         self.plans: dict[str, Plan] = {}
         self.changed: set[str] = set()
         """Kinds with changes that no wait has reported yet."""
+        self.etcd = Etcd(self)
+        self.broken: set[str] = set()
+        """Names of Machines, existing or to come, that no reboot heals."""
+        self.virtual: dict[str, str] = {}
+        """Virtual addresses, and the Machine that answers there."""
+        self.reboots: dict[str, list[datetime]] = {}
+        """When each machine really rebooted, by Machine UID."""
+        self.deletes_by_api: list[str] = []
+        """UIDs of the Machines that were deleted through the API, once for every accepted request."""
         self._records: dict[str, dict[str, Record]] = {}
         self._random = Random(f"{seed}/controllers")  # noqa: S311 - a rehearsal, not a secret
-        self._version = 1000
+        self.version = 1000
+        """The newest resourceVersion of anything."""
         self._numbers: dict[str, int] = {}
         self._poked: set[str] = set()
         self.servers = Servers(lambda machine: lifecycle.power_on(self, machine))
         self.each_event: list[Action] = []
         """Called after every event: where tests and rehearsals measure the truth."""
         self._triggers: list[tuple[Callable[[], bool], Action]] = []
-        self._found(cluster, control_planes, workers or {f"{cluster}-workers": 3})
-
-    # The beginning
-
-    def _found(self, cluster: str, control_planes: int, workers: Mapping[str, int]) -> None:
-        name = f"{cluster}-cp"
-        self.cluster = ClusterRecord(
-            kind="Cluster", name=cluster, uid=self.uid("Cluster", cluster), created=self.now(), control_plane=name,
-            probe=Condition("True", "ProbeSucceeded", "", self.now()),
-        )  # fmt: skip
-        self.cluster.labels["cluster.x-k8s.io/cluster-name"] = cluster
-        self.add(self.cluster)
-        self.control_plane = self._pool("TalosControlPlane", name, control_planes, INITIAL)
-        self._settle(self.control_plane, self.control_plane)
-        for deployment, replicas in workers.items():
-            template = replace(INITIAL, config=f"{deployment}-1")
-            pool = self._pool("MachineDeployment", deployment, replicas, template)
-            self._settle(pool, create_set(self, pool, replicas))
+        self.cluster = found_cluster(self, cluster, f"{cluster}-cp")
+        self.control_plane = found_control_plane(self, control_planes)
+        found_workers(self, workers or {f"{cluster}-workers": 3})
         self.advance(-self.engine.seconds)
         self.changed.clear()
-
-    def _pool(self, kind: str, name: str, replicas: int, template: Template) -> Pool:
-        labels = {"cluster.x-k8s.io/cluster-name": self.cluster.name}
-        pool = Pool(
-            kind=kind, name=name, uid=self.uid(kind, name), created=self.now(), labels=labels, owner=self.cluster,
-            replicas=replicas, template=template,
-        )  # fmt: skip
-        self.add(pool)
-        if kind == "MachineDeployment":
-            self.add(self.record("TalosConfigTemplate", template.config, {}))
-        return pool
-
-    def _settle(self, pool: Pool, owner: Record) -> None:
-        for _ in range(pool.replicas):
-            self.engine.seconds += 600
-            lifecycle.settle(self, lifecycle.stamp(self, pool, pool.template, owner))
 
     # Records
 
@@ -113,8 +93,8 @@ class World:
 
     def touch(self, record: Record) -> None:
         """The object changed: a new resourceVersion, and a watch event for its kind."""
-        self._version += 1
-        record.version = self._version
+        self.version += 1
+        record.version = self.version
         self.changed.add(record.kind)
 
     def remove(self, record: Record) -> None:
@@ -158,6 +138,7 @@ class World:
         for trigger in due:
             self._triggers.remove(trigger)
             trigger[1]()
+        self.etcd.look()
         for action in self.each_event:
             action()
         return False
@@ -222,13 +203,18 @@ class World:
         if machine is not None:
             machine.plan = self.plans[name]
 
-    def delete(self, name: str) -> None:
-        """A person deletes a Machine."""
-        machine = self.machine(name)
-        assert machine is not None, f"there is no Machine {name}"
-        lifecycle.delete(self, machine)
-
     # The truth
+
+    @property
+    def etcd_quorum_lost(self) -> bool:
+        """Whether the true etcd has been without a quorum at any instant."""
+        self.etcd.look()
+        return self.etcd.loss is not None
+
+    def etcd_lost_by(self, *uids: str) -> bool:
+        """Whether it lost it because of reboots and deletes through the doors (of these Machines, if any are named)."""
+        self.etcd.look()
+        return self.etcd.lost_by(uids)
 
     def down_now(self, scope: str) -> int:
         """Slots of `scope` (control-plane, workers) without a machine that really serves, whatever the API says."""

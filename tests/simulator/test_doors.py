@@ -94,7 +94,7 @@ def test_waiting_ends_early_only_for_watched_kinds() -> None:
     began = simulation.now()
     assert simulation.wait(30) == frozenset()
     assert (simulation.now() - began).total_seconds() == 30
-    simulation.delete(f"{WORKERS}-1")
+    faults.delete(simulation, f"{WORKERS}-1")
     assert simulation.wait(30) == {MACHINE_DEPLOYMENT}
     assert (simulation.now() - began).total_seconds() < 40
 
@@ -103,7 +103,7 @@ def test_a_management_outage_hides_the_world_and_its_end_announces_everything() 
     simulation = Simulation(timings=LAB)
     simulation.watch([MACHINE, MACHINE_DEPLOYMENT], NAMESPACE, CLUSTER_LABEL)
     faults.cut_management(simulation, 100)
-    simulation.delete(f"{WORKERS}-1")
+    faults.delete(simulation, f"{WORKERS}-1")
     assert simulation.wait(30) == frozenset()
     for ask in (
         lambda: listed(simulation, MACHINE),

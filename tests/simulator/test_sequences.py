@@ -133,7 +133,7 @@ def test_a_surge_machine_gets_no_server() -> None:
 
 def test_a_machine_that_a_person_deletes_is_replaced() -> None:
     simulation = lab()
-    simulation.delete(f"{WORKERS}-2")
+    faults.delete(simulation, f"{WORKERS}-2")
     simulation.advance(60)
     names = [m["metadata"]["name"] for m in machines(simulation, WORKERS)]
     assert names == [f"{WORKERS}-1", f"{WORKERS}-3", f"{WORKERS}-4"]
