@@ -1,7 +1,7 @@
 """Carrying out what `guards.core.remediation` advises: look again, fence, record, act once, look for the proof."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from guards.core.credential import unusable
@@ -14,6 +14,7 @@ from guards.core.model import Snapshot
 from guards.core.remediation import Order, advise, heard, proof_of, suspects, targets
 from guards.core.verdict import Finding, Verdict
 from guards.exits import Exit
+from guards.journal import Journal
 from guards.kube.access import MACHINE, WORKFLOW
 from guards.kube.errors import Conflict, Forbidden, KubeError, NotFound
 from guards.kube.events import announce
@@ -38,16 +39,21 @@ class Remediator:
 
     cluster: ManagementCluster
     clock: Clock
+    journal: Journal
     talos: TalosMachines
     tenure: Tenure
     parameters: Parameters
     step: Scope
     look: Callable[[], Snapshot]
     """Everything afresh, one try. KubeError."""
-    _answers: Round | None = field(default=None)
+    _answers: Round | None = None
+    _against: tuple[Finding, ...] = ()
+    """What spoke against an act at the last look: a run that ends without one says why."""
 
     def after_look(self, memory: Memory, snapshot: Snapshot, verdict: Verdict) -> tuple[Memory, Verdict]:
         """What this look leads to beyond waiting: an act, a reason against it, or the end of what can be done."""
+        if verdict.exit is Exit.TIMED_OUT and self._against:
+            return memory, replace(verdict, sentence=f"{verdict.sentence} {_told(self._against)}")
         watched = suspects(snapshot, memory, self.step)
         if verdict.exit is not None or not (watched or open_act(self.tenure.fence.ledger)):
             return memory, verdict
@@ -59,9 +65,9 @@ class Remediator:
         if advice.order is not None:
             memory, said = self._try(advice.order, memory)
             findings = (said,)
+        self._against = findings
         if advice.exhausted:
-            sentence = "; ".join(str(finding) for finding in findings)
-            return memory, replace(verdict, exit=Exit.REFUSED, sentence=f"{self.step}: {sentence}")
+            return memory, replace(verdict, exit=Exit.REFUSED, sentence=f"{self.step}: {_told(findings)}")
         return memory, replace(verdict, findings=(*verdict.findings, *findings))
 
     def _ask(self, snapshot: Snapshot) -> Round:
@@ -77,8 +83,8 @@ class Remediator:
         if act is None or not self.tenure.fence.held:
             return
         state = proof_of(act, snapshot, memory, self.parameters, answers)
-        if state is not act.state:
-            self.tenure.store(settled(ledger, act, state))
+        if state is not act.state and self.tenure.store(settled(ledger, act, state)):
+            self.journal.line(snapshot.taken_at, f"  {replace(act, state=state)} [act]")
 
     # -- acting
 
@@ -96,7 +102,7 @@ class Remediator:
         memory = acted(memory, order.machine.scope, now, f"our {act.action} of {act.machine}")
         self.tenure.store(settled(self.tenure.ledger(memory, snapshot), act, state))
         announce(self.cluster, self.clock, self.parameters, snapshot, replace(act, state=state))
-        return memory, Finding("act", f"{replace(act, state=state)}: {order.rung.reason}; {order.why}")
+        return memory, Finding("act", f"{replace(act, state=state)}: {order.why}")
 
     def _again(self, order: Order, memory: Memory) -> tuple[Order, Snapshot, Round]:
         """The same judgement on evidence that is seconds old, for this very machine and act."""
@@ -108,7 +114,7 @@ class Remediator:
         advice = advise(snapshot, memory, self.tenure.fence.ledger, self.parameters, self.step, answers)
         again = advice.order
         if again is None or (again.machine.uid, again.rung.action) != (order.machine.uid, order.rung.action):
-            raise Withheld("; ".join(str(finding) for finding in advice.findings) or "it moved just now")
+            raise Withheld(_told(advice.findings) or "it moved just now")
         return again, snapshot, answers
 
     def _intend(self, order: Order, memory: Memory, snapshot: Snapshot) -> Act:
@@ -171,3 +177,7 @@ class Remediator:
 
     def _withdraw(self, act: Act) -> None:
         self.tenure.store(withdrawn(self.tenure.fence.ledger, act))
+
+
+def _told(findings: Iterable[Finding]) -> str:
+    return "; ".join(str(finding) for finding in findings)

@@ -98,7 +98,8 @@ def supervise(lookout: Lookout, parameters: Parameters, scope: Scope, first: Sna
         lookout.journal.progress(*report.progress(snapshot, parameters))
         ending = None
         if verdict.exit is not None:
-            ending = Ending(Exit(verdict.exit), verdict.sentence, seen_at=snapshot.taken_at)
+            did = hands.tenure.told() if hands.tenure else ""
+            ending = Ending(Exit(verdict.exit), verdict.sentence + did, seen_at=snapshot.taken_at)
         if hands.tenure:
             hands.tenure.keep(memory, snapshot, ending)
         if ending is not None:

@@ -155,7 +155,9 @@ def _hands(world: World, parameters: Parameters, scope: Scope, lookout: Lookout,
         return Hands(tenure)
     if parameters.remediate is Remediate.REBOOT_DELETE:
         lookout.reachable(lambda: _permitted(world, [MACHINE], parameters.cluster_namespace, ["delete"]))
-    acting = Remediator(world.cluster, world.clock, world.talos, tenure, parameters, scope, lookout.afresh)
+    acting = Remediator(
+        world.cluster, world.clock, world.journal, world.talos, tenure, parameters, scope, lookout.afresh
+    )
     return Hands(tenure, acting)
 
 

@@ -34,6 +34,11 @@ class Tenure:
         """Why nothing may be done by this run now; "" = the Lease is held."""
         return "" if self.fence.held else (self.fence.lost or self._said or "the Lease is not held")
 
+    def told(self) -> str:
+        """What this run did, for its last word; "" = nothing."""
+        mine = [str(act) for act in self.fence.ledger.acts if act.run == self._parameters.workflow_uid]
+        return f"; this run did: {', '.join(mine)}" if mine else ""
+
     def begin(self, first: Snapshot) -> Memory:
         """The Memory to go on with: an earlier pod's of this run, or a new one."""
         self._acquire()

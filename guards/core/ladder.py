@@ -14,10 +14,11 @@ from guards.parameters import Parameters, Remediate, Scope
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """The next act on the ladder, and why the one before it is behind us."""
+    """The next act on the ladder."""
 
     action: Action
     reason: str
+    """Why the rung below is behind us; "" for a first reboot."""
     address: str = ""
     """Where to send a reboot."""
     boot_time: int = 0
@@ -34,10 +35,10 @@ def rung(
     if rebooted is None:
         own = answers.machines.get(machine.uid)
         if isinstance(own, Answer):
-            return Rung(Action.REBOOT, "not rebooted yet", own.address, own.boot_time)
+            return Rung(Action.REBOOT, "", own.address, own.boot_time)
         since = memory.silent_since.get(machine.uid)
         if since is None or snapshot.taken_at - since < parameters.stuck_after:
-            return Rung(Action.REBOOT, "not rebooted yet")
+            return Rung(Action.REBOOT, "")
         silent = format_duration(snapshot.taken_at - since)
         return _delete(machine, snapshot, parameters, answers, f"cannot be rebooted: unreachable for {silent}")
     if rebooted.state not in (State.PROVEN, State.NOT_BACK):

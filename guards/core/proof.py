@@ -68,7 +68,7 @@ def _marks(case: Case) -> Iterator[Finding]:
     if machine.stranger:
         yield Finding("R-foreign", f"it {machine.stranger}")
     foreign = [m for m in case.snapshot.machines_of(Scope.CONTROL_PLANE) if m.stranger]
-    if foreign:
+    if foreign and case.parameters.covers(Scope.CONTROL_PLANE):  # else its owner was not read
         yield Finding(
             "R-foreign", f"{names(foreign)} carries the control plane's label and is none of it: the provider counts it"
         )

@@ -6,7 +6,7 @@ what forbids it (`core.proof`). No evidence, old evidence or a doubt is a reason
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from guards.core.evidence import Answer, Round, Silence, Silent, Target
 from guards.core.ladder import Rung, rung
@@ -126,12 +126,12 @@ def advise(
         return NOTHING
     next_rung = rung(stuck, snapshot, memory, ledger, parameters, answers)
     if isinstance(next_rung, Finding):
-        return Advice(findings=(_about(stuck, memory, ledger, next_rung, snapshot),), exhausted=True)
+        return Advice(findings=(_about(stuck, memory, ledger, next_rung),), exhausted=True)
     if over := list(_budget(snapshot, ledger, parameters)):
-        return Advice(findings=tuple(_about(stuck, memory, ledger, one, snapshot) for one in over), exhausted=True)
+        return Advice(findings=tuple(_about(stuck, memory, ledger, one) for one in over), exhausted=True)
     against = [*objections(stuck, next_rung, snapshot, memory, parameters, answers, counting(scope, parameters))]
     if against:
-        return Advice(findings=tuple(_about(stuck, memory, ledger, one, snapshot) for one in against))
+        return Advice(findings=tuple(_about(stuck, memory, ledger, one) for one in against))
     return Advice(Order(next_rung, stuck, evidence(stuck, next_rung, snapshot, memory, ledger, answers)))
 
 
@@ -146,11 +146,11 @@ def _budget(snapshot: Snapshot, ledger: Ledger, parameters: Parameters) -> Itera
         )
 
 
-def _about(machine: Machine, memory: Memory, ledger: Ledger, finding: Finding, snapshot: Snapshot) -> Finding:
-    since = snapshot.taken_at - stuck_since(machine, memory, ledger)
+def _about(machine: Machine, memory: Memory, ledger: Ledger, finding: Finding) -> Finding:
+    since = stuck_since(machine, memory, ledger)
     return Finding(
         finding.rule,
-        f"Machine {machine.name} is stuck for {format_duration(since)} (last: {_last(machine, memory)}), "
+        f"Machine {machine.name} is stuck since {since:%H:%M:%S} UTC (last: {_last(machine, memory)}), "
         f"not touched: {finding.text}",
     )
 
@@ -163,12 +163,17 @@ def evidence(machine: Machine, what: Rung, snapshot: Snapshot, memory: Memory, l
     """One line: object, UID, resourceVersion, for how long, what its neighbours said, and how old all this is."""
     since = format_duration(snapshot.taken_at - stuck_since(machine, memory, ledger))
     own = answers.machines.get(machine.uid)
-    talos = f"booted at {own.boot_time}, stage {own.stage}" if isinstance(own, Answer) else what.reason
+    talos = f"stage {own.stage}, booted at {_instant(own.boot_time)}" if isinstance(own, Answer) else "no answer"
     others = [uid for uid, answer in answers.machines.items() if uid != machine.uid and isinstance(answer, Answer)]
     members = [uid for uid, view in answers.etcd.items() if uid != machine.uid and not isinstance(view, Silent)]
     quorum = f", etcd proven by {len(members)} members" if members else ""
+    before = f"{what.reason}; " if what.reason else ""
     return (
-        f"Machine {machine.name} (UID {machine.uid}, resourceVersion {machine.resource_version}): no milestone for "
-        f"{since} (last: {_last(machine, memory)}), Talos: {talos}; {len(others)} others available and "
-        f"answering{quorum}; seen at {snapshot.taken_at:%H:%M:%S} UTC"
+        f"{before}no milestone for {since} (last: {_last(machine, memory)}), Talos: {talos}; {len(others)} others "
+        f"available and answering{quorum}; UID {machine.uid}, resourceVersion {machine.resource_version}, seen at "
+        f"{snapshot.taken_at:%H:%M:%S} UTC"
     )
+
+
+def _instant(unix: int) -> str:
+    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S} UTC"
