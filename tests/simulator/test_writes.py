@@ -25,12 +25,12 @@ def lease(holder: str = "me", **metadata: Any) -> dict[str, Any]:
 
 def event(name: dict[str, str], namespace: str = NAMESPACE) -> dict[str, Any]:
     return {
-        "apiVersion": "v1",
+        "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": name,
-        "involvedObject": {"kind": "Machine", "namespace": namespace, "name": f"{WORKERS}-1"},
+        "regarding": {"kind": "Machine", "namespace": namespace, "name": f"{WORKERS}-1"},
         "reason": "Rebooted",
-        "message": "no milestone for 30m",
+        "note": "no milestone for 30m",
         "type": "Normal",
     }
 
@@ -165,7 +165,7 @@ def test_events_are_created_by_name_or_with_a_generated_one(simulation: Simulati
     assert names[1].startswith("two.")
     assert names[1] != names[2]
     assert [record.name for record in simulation.all("Event")] == names
-    with pytest.raises(Invalid, match=r"involvedObject\.namespace"):
+    with pytest.raises(Invalid, match=r"regarding\.namespace"):
         simulation.create(EVENT, NAMESPACE, event({"name": "three"}, namespace="kube-system"))
 
 
