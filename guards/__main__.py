@@ -3,14 +3,21 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from guards.core.verdict import Ending
 from guards.exits import Exit
 from guards.flags import BadInput, Command, read_command
 from guards.journal import Journal
 from guards.kube.clock import ServerClock
+from guards.naming import TALOS_FOLDER
+from guards.parameters import SCOPES
+
+if TYPE_CHECKING:
+    from guards.kube.ports import Clock
+    from guards.talos.ports import TalosMachines
 
 NODE_NAME = "CAPI_ROLLOUT_NODE_NAME"
 
@@ -51,9 +58,20 @@ def _run(command: Command, journal: Journal) -> Exit:
         raise BadInput(str(error)) from error
     client = Client(connection)
     try:
-        return run_step(command.verb, World(client, client, journal), command.parameters).exit
+        world = World(client, client, journal, _machines(command, client))
+        return run_step(command.verb, world, command.parameters).exit
     finally:
         client.close()
+
+
+def _machines(command: Command, clock: "Clock") -> "TalosMachines | None":
+    """The machines themselves, for the steps that may act; a run that only watches does not load what talks to them."""
+    if command.parameters.max_remediations == 0 or command.verb not in SCOPES:
+        return None
+    from guards.talos.client import TalosClient
+
+    parameters = command.parameters
+    return TalosClient(Path(TALOS_FOLDER), parameters.cluster_namespace, parameters.cluster_name, clock.now)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -9,6 +9,9 @@ RUN_LABELS = {
 }
 """Labels of every run, and the parameter whose value each one carries."""
 
+TALOS_FOLDER = "/var/run/capi-rollout/talos"
+"""Where the acting steps find the Talos credentials, one file per cluster: `<namespace>.<cluster>`."""
+
 CLUSTER_LABEL = "cluster.x-k8s.io/cluster-name"
 CONTROL_PLANE_LABEL = "cluster.x-k8s.io/control-plane"
 PAUSED_ANNOTATION = "cluster.x-k8s.io/paused"

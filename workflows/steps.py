@@ -10,14 +10,12 @@ from hera.workflows.parameter import Parameter
 from hera.workflows.script import ScriptConstructor
 
 from guards.exits import RETRIED
+from guards.naming import TALOS_FOLDER
 from guards.parameters import ASKED, CONTRACT, ENV_PREFIX, KNOBS
 from workflows.manifests import REMEDIATOR
 from workflows.site import Site
 
 OUTPUTS = "/tmp/outputs"  # noqa: S108 - in the pod, an emptyDir
-TALOS_FOLDER = "/var/run/capi-rollout/talos"
-"""Where the acting steps find the Talos credentials, one file per cluster."""
-
 OWN = {
     "contract": CONTRACT,
     "workflowName": "{{workflow.name}}",
