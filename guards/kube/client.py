@@ -1,60 +1,53 @@
 """The management cluster over HTTP: `guards.kube.ports.ManagementCluster` and `Clock` for a real API server.
 
-Every call is bounded (`Limits`), every answer is checked for its shape, reads are tried again within the call's time,
-a write is sent exactly once: a broken answer to a write leaves its outcome unknown, and the error says so.
+This file says what is asked and what the answer must be; how one call is made, bounded and repeated is
+`guards.kube.calls`.
 """
 
 import builtins
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
 from guards.kube import answers
 from guards.kube.access import Kind
-from guards.kube.clock import ServerClock
+from guards.kube.calls import Calls
+from guards.kube.clock import ServerClock, steady
 from guards.kube.connect import Connection
 from guards.kube.errors import NotFound, NotServed, Unreachable
 from guards.kube.lists import PAGE, Expired, Versions, read_pages
 from guards.kube.ports import Object
-from guards.kube.retry import Budget, pause, retry_after
-from guards.kube.transport import Answer, Limits, NoAnswer, Transport
+from guards.kube.transport import Answer, Limits
 from guards.kube.watch import Alarm, Watcher, start
 
 T = TypeVar("T")
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_USER_AGENT = "capi-rollout"
-
-
-def _sleep(seconds: float) -> None:
-    threading.Event().wait(seconds)
+_STRICT = {"fieldValidation": "Strict"}
 
 
 class Client:
-    """One management cluster. Calls may come from several threads; each has its own connection."""
+    """One management cluster. Calls may come from several threads. `stop`: once set, nothing more is sent."""
 
     def __init__(
         self,
         connection: Connection,
         limits: Limits | None = None,
-        sleep: Callable[[float], None] = _sleep,
-        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+        monotonic: Callable[[], float] = steady,
+        stop: threading.Event | None = None,
     ) -> None:
         self.connection = connection
-        self._limits = limits or Limits()
-        self._sleep, self._monotonic = sleep, monotonic
-        self._clock = ServerClock()
+        self._stop = stop or threading.Event()
+        self._clock = ServerClock(monotonic)
+        self._calls = Calls(connection, limits or Limits(), sleep or self._stop.wait, self._clock, self._stop)
         self._alarm = Alarm()
-        self._versions = Versions()
+        self._versions = Versions(monotonic)
         self._served: dict[str, tuple[str, ...]] = {}
         self._watched: set[tuple[Kind, str, str]] = set()
-        self._stop = threading.Event()
-        self._own = threading.local()
-        self._transports: set[Transport] = set()
 
     # -- ManagementCluster
 
@@ -68,16 +61,12 @@ class Client:
         )
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        what = f"get {kind.plural}.{kind.group} {namespace}/{name}"
+        what = f"get {_resource(kind)} {namespace}/{name}"
         version = self.served_version(kind)
-        path = f"{_collection(kind, version, namespace)}/{quote(name, safe='')}"
-        answer = self._read("GET", path, what, passes=frozenset({404}))
-        if answer.status == 404 and not answers.names_missing(answer, name):
+        answer = self._calls.read("GET", _path(kind, version, namespace, name), what, passes=frozenset({404}))
+        if answer.status == 404 and answers.missing_name(answer) != name:
             self._not_served(kind, what)
-        found = answers.document(self._check(answer, what), what, f"{kind.group}/{version}", kind.name)
-        if answers.metadata(found, what, namespace)["name"] != name:
-            raise Unreachable(f"{what}: the answer is {found['metadata']['name']}")
-        return found
+        return _named(answers.success(answer, what), what, kind, version, namespace, name)
 
     def list(self, kind: Kind, namespace: str, labels: str, read: Callable[[Object], T]) -> "list[T]":
         version = self.served_version(kind)
@@ -92,20 +81,21 @@ class Client:
     def _pages(
         self, kind: Kind, version: str, namespace: str, labels: str, read: Callable[[Object], T]
     ) -> "builtins.list[T]":
-        what = f"list {kind.plural}.{kind.group} in {namespace}"
-        budget = Budget(self._limits.total, self._monotonic)
+        what = f"list {_resource(kind)} in {namespace}"
+        budget = self._calls.budget()
 
         def fetch(token: str) -> Object:
             query = {"limit": str(PAGE)} | _present(labelSelector=labels, **{"continue": token})
-            path = f"{_collection(kind, version, namespace)}?{urlencode(query)}"
-            answer = self._read("GET", path, what, budget=budget, passes=frozenset({404, 410}))
+            path = f"{_path(kind, version, namespace)}?{urlencode(query)}"
+            answer = self._calls.read("GET", path, what, budget=budget, passes=frozenset({404, 410}))
             if answer.status == 410 and token:
                 raise Expired
             if answer.status == 404:
                 self._not_served(kind, what)
-            return answers.document(self._check(answer, what), what, f"{kind.group}/{version}", f"{kind.name}List")
+            api_version = _api_version(kind, version)
+            return answers.document(answers.success(answer, what), what, api_version, f"{kind.name}List")
 
-        collection = _collection(kind, "", namespace)
+        collection = _path(kind, "", namespace)
         return read_pages(fetch, lambda v: self._versions.accept(collection, v, what), read, what, namespace)
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str) -> bool:
@@ -113,7 +103,7 @@ class Client:
         attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
         kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
         # A POST, but one that stores nothing: as repeatable as any read.
-        answer = self._read("POST", _REVIEWS, what, body=kind | {"spec": {"resourceAttributes": attributes}})
+        answer = self._calls.read("POST", _REVIEWS, what, body=kind | {"spec": {"resourceAttributes": attributes}})
         review = answers.document(answer, what, kind["apiVersion"], kind["kind"])
         verdict = (review.get("status") or {}).get("allowed")
         if not isinstance(verdict, bool):
@@ -128,22 +118,56 @@ class Client:
     # -- writes
 
     def create(self, kind: Kind, namespace: str, body: Object, *, dry_run: bool = False) -> Object:
-        """Create one object, unknown fields refused; the stored object. Sent once: after Unreachable nobody knows."""
-        what = f"create {kind.plural}.{kind.group} in {namespace}"
+        """Create one object, unknown fields refused; the stored object."""
+        what = f"create {_resource(kind)} in {namespace}"
         version = self.served_version(kind)
-        query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
-        path = f"{_collection(kind, version, namespace)}?{urlencode(query)}"
-        try:
-            answer = self._exchange("POST", path, body, Budget(self._limits.total, self._monotonic))
-            if answer.status >= 500:
-                raise answers.failure(answer, "the API server")
-            if answer.status < 300:
-                return answers.document(answer, "the API server", f"{kind.group}/{version}", kind.name)
-        except Unreachable as error:
-            raise Unreachable(f"{what}: whether it was done is unknown: {error}") from error
-        if answer.status == 401:
-            self._renew()  # for the next call; this one is not repeated
-        raise answers.failure(answer, what)
+        query = _STRICT | ({"dryRun": "All"} if dry_run else {})
+        name = str(body["metadata"].get("name") or "")
+        return self._calls.write(
+            "POST",
+            f"{_path(kind, version, namespace)}?{urlencode(query)}",
+            body,
+            what,
+            lambda answer, doubt: _named(answer, doubt, kind, version, namespace, name),
+        )
+
+    def update(self, kind: Kind, namespace: str, body: Object) -> Object:
+        """Replace one object, unknown fields refused; the stored object.
+
+        ValueError when `body` does not name its resourceVersion and its UID: without the first it would overwrite
+        whatever is there, without the second the API server would create a Lease that somebody has deleted.
+        """
+        head = body["metadata"]
+        name = str(head["name"])
+        what = f"update {_resource(kind)} {namespace}/{name}"
+        _certain(what, head.get("uid"), head.get("resourceVersion"))
+        version = self.served_version(kind)
+        return self._calls.write(
+            "PUT",
+            f"{_path(kind, version, namespace, name)}?{urlencode(_STRICT)}",
+            body,
+            what,
+            lambda answer, doubt: _named(answer, doubt, kind, version, namespace, name),
+        )
+
+    def delete(self, kind: Kind, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Delete exactly this object in exactly this state; there is no way to delete by name alone (ValueError)."""
+        what = f"delete {_resource(kind)} {namespace}/{name} (UID {uid}, resourceVersion {resource_version})"
+        _certain(what, uid, resource_version)
+        version = self.served_version(kind)
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid, "resourceVersion": resource_version},
+            "propagationPolicy": "Background",
+        }
+        self._calls.write(
+            "DELETE",
+            _path(kind, version, namespace, name),
+            options,
+            what,
+            lambda answer, doubt: answers.deleted(answer, doubt, _api_version(kind, version), kind.name, uid),
+        )
 
     # -- Clock
 
@@ -155,85 +179,16 @@ class Client:
 
     def close(self) -> None:
         """End all watches and connections."""
-        self._stop.set()
-        for transport in tuple(self._transports):
-            transport.close()
-
-    # -- one call
-
-    def _read(
-        self,
-        method: str,
-        path: str,
-        what: str,
-        *,
-        body: Any = None,
-        budget: Budget | None = None,
-        passes: frozenset[int] = frozenset(),
-    ) -> Answer:
-        """A repeatable request until it is answered, or the call's time or tries are over."""
-        budget = budget or Budget(self._limits.total, self._monotonic)
-        renewed = False
-        for attempt in range(self._limits.tries + 1):
-            wish: float | None = None
-            try:
-                answer = self._exchange(method, path, body, budget)
-                if answer.status == 401 and not renewed:
-                    renewed = True
-                    self._renew()
-                    continue
-                if answer.status not in answers.TRANSIENT:
-                    return answer if answer.status in passes else self._check(answer, what)
-                wish, error = retry_after(answer.headers), answers.failure(answer, what)
-            except NoAnswer as broken:
-                error = NoAnswer(f"{what}: {self.connection.server}: {broken}")
-            delay = pause(attempt) if wish is None else wish
-            if attempt >= self._limits.tries - 1 or delay >= budget.left():
-                break
-            self._sleep(delay)
-        raise error
-
-    def _check(self, answer: Answer, what: str) -> Answer:
-        if not 200 <= answer.status < 300:
-            raise answers.failure(answer, what)
-        return answer
-
-    def _exchange(self, method: str, path: str, body: Any, budget: Budget) -> Answer:
-        if self._stop.is_set():
-            raise Unreachable("this client is closed")
-        if budget.left() <= 0:
-            raise NoAnswer(f"no answer within {self._limits.total:.0f}s")
-        answer = self._transport().send(method, self._url(path), self._headers(), body, seconds=budget.left())
-        self._clock.observe(answer.headers.get("Date"))
-        return answer
-
-    def _transport(self) -> Transport:
-        found: Transport | None = getattr(self._own, "transport", None)
-        if found is None:
-            found = self._own.transport = Transport(self.connection.configuration, self._limits)
-            self._transports.add(found)
-        return found
-
-    def _renew(self) -> None:
-        """Fresh credentials, and a fresh connection: the credential may be a client certificate."""
-        self.connection.renew()
-        self._own.transport.close()
-        self._transports.discard(self._own.transport)
-        self._own.transport = None
-
-    def _url(self, path: str) -> str:
-        return self.connection.server.rstrip("/") + path
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": _USER_AGENT, "Content-Type": "application/json"}
-        return headers | _present(Authorization=self.connection.authorization())
+        self._calls.close()
 
     # -- discovery
 
     def _discover(self, kind: Kind) -> tuple[str, ...]:
+        if not kind.group:
+            return ("v1",)  # the core group has no other version, and is discovered elsewhere
         what = f"discover {kind.group}"
         try:
-            answer = self._read("GET", f"/apis/{kind.group}", what)
+            answer = self._calls.read("GET", f"/apis/{kind.group}", what)
         except NotFound as error:
             raise NotServed(
                 f"{kind.name}: no API group {kind.group}: is its controller installed? ({error})"
@@ -253,25 +208,52 @@ class Client:
     # -- watches
 
     def _watcher(self, kind: Kind, namespace: str, labels: str) -> Watcher:
-        @contextmanager
-        def begin(version: int | None, seconds: int) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        def begin(version: int | None, seconds: int) -> AbstractContextManager[tuple[Answer, Iterator[bytes]]]:
             query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
             query |= _present(labelSelector=labels, resourceVersion=str(version or ""))
-            url = self._url(f"{_collection(kind, self.served_version(kind), namespace)}?{urlencode(query)}")
-            with self._transport().stream(url, self._headers(), seconds=seconds + 10) as (answer, pieces):
-                if answer.status == 401:
-                    self.connection.renew()
-                yield answer, pieces
+            path = f"{_path(kind, self.served_version(kind), namespace)}?{urlencode(query)}"
+            return self._calls.stream(path, seconds=seconds + 10)
 
-        collection = _collection(kind, "", namespace)
+        collection = _path(kind, "", namespace)
         return Watcher(
-            kind, begin, lambda: self._versions.newest(collection), self._alarm.mark, self._monotonic, self._stop
+            kind,
+            begin,
+            lambda: self._versions.newest(collection),
+            self._alarm.mark,
+            self._clock.monotonic,
+            self._stop,
         )
 
 
-def _collection(kind: Kind, version: str, namespace: str) -> str:
-    return f"/apis/{kind.group}/{version}/namespaces/{quote(namespace, safe='')}/{kind.plural}"
+def _path(kind: Kind, version: str, namespace: str, name: str = "") -> str:
+    root = f"/apis/{kind.group}/{version}" if kind.group else f"/api/{version}"
+    collection = f"{root}/namespaces/{quote(namespace, safe='')}/{kind.plural}"
+    return f"{collection}/{quote(name, safe='')}" if name else collection
+
+
+def _api_version(kind: Kind, version: str) -> str:
+    return f"{kind.group}/{version}" if kind.group else version
+
+
+def _resource(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
 
 
 def _present(**values: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
+
+
+def _named(answer: Answer, what: str, kind: Kind, version: str, namespace: str, name: str) -> Object:
+    """The object of a success, which must be the one that was meant; any name when `name` is ""."""
+    found = answers.document(answer, what, _api_version(kind, version), kind.name)
+    seen = answers.metadata(found, what, namespace)["name"]
+    if name and seen != name:
+        raise Unreachable(f"{what}: the answer is {seen}")
+    return found
+
+
+def _certain(what: str, uid: object, resource_version: object) -> None:
+    """A write that is to hit one state of one object names both; a bug of ours must not widen it."""
+    for label, value in (("UID", uid), ("resourceVersion", resource_version)):
+        if not isinstance(value, str) or value in ("", "0"):
+            raise ValueError(f"{what}: without a {label} ({value!r}) this could hit another object or state")

@@ -12,22 +12,23 @@ kubectl does. So the context is chosen here and handed to it by name.
 import difflib
 import logging
 import os
-import time
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kubernetes.client import Configuration
 
-from guards.kube.errors import KubeError
+from guards.kube.clock import steady
+from guards.kube.errors import Forbidden
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TOKEN_AGE = 60.0
 """Seconds (monotonic) after which a token file is read again: kubelet replaces it well before it expires."""
 
 
-class NotConfigured(KubeError):
-    """No cluster to talk to, or not the one that was meant. The message ends with the next command to type."""
+class NotConfigured(Forbidden):
+    """No cluster to talk to, not the one that was meant, or no credential for it. The message ends with what to do."""
 
 
 class Connection:
@@ -42,7 +43,7 @@ class Connection:
         namespace: str,
         load: Callable[[], Configuration],
         token_file: Path | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady,
     ) -> None:
         self.context, self.namespace = context, namespace
         self._load, self._token_file, self._monotonic = load, token_file, monotonic
@@ -56,10 +57,11 @@ class Connection:
     def authorization(self) -> str | None:
         """Value of the Authorization header, None where a client certificate (or nothing) does it."""
         if self._token_file is None:
-            return self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+            found = self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+            return found and _header(found, f"context {self.context}")
         if self._monotonic() - self._token_read >= TOKEN_AGE:
             self._token, self._token_read = _token(self._token_file), self._monotonic()
-        return f"Bearer {self._token}"
+        return _header(f"Bearer {self._token}", str(self._token_file))
 
     def renew(self) -> None:
         """The API server did not accept the credentials: get fresh ones."""
@@ -73,7 +75,7 @@ def connect(
     context: str | None = None,
     environ: Mapping[str, str] = os.environ,
     service_account: Path = SERVICE_ACCOUNT,
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], float] = steady,
 ) -> Connection:
     """Choose the cluster. Raises NotConfigured; contacts no API server (an exec plugin of the kubeconfig may)."""
     asked = kubeconfig or context or environ.get("KUBECONFIG")
@@ -106,6 +108,13 @@ def _token(path: Path) -> str:
     if not token:
         raise NotConfigured(f"{path}: is empty, expected a token. Next: check the pod's service account volume")
     return token
+
+
+def _header(value: str, source: str) -> str:
+    """The value as it is, when it can be sent: the HTTP library would quote any other one in its error."""
+    if not re.fullmatch("[!-~]+ [!-~]+", value):
+        raise NotConfigured(f"{source}: the token holds characters that no token has. Next: check where it comes from")
+    return value
 
 
 def _files(kubeconfig: str | None, environ: Mapping[str, str]) -> list[Path]:
@@ -169,9 +178,13 @@ def _yaml(path: Path) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())
-        raise NotConfigured(f"{path}: not readable as a kubeconfig: {said}. Next: kubectl config view") from error
+    except OSError as error:
+        raise NotConfigured(f"{path}: {error.strerror}. Next: ls -l {path}") from error
+    except (ValueError, yaml.YAMLError) as error:
+        # Without the parser's own words, and not as the cause: it quotes the line, which may hold a token.
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise NotConfigured(f"{path}: is no YAML{where}, expected a kubeconfig. Next: kubectl config view") from None
     if not isinstance(document, dict):
         raise NotConfigured(f"{path}: is empty or no mapping, expected a kubeconfig. Next: kubectl config view")
     return document

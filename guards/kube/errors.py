@@ -2,7 +2,8 @@
 
 KubeError
 ├── Unreachable        no answer, a broken answer, 429 or 5xx after all tries: nothing is known
-├── Forbidden          401 after a fresh token, or 403: a permission is missing
+├── WentBack           the collections are older than what this run has seen, for minutes: a restored etcd
+├── Forbidden          401 after a fresh token, or 403: a permission is missing; or there is no credential to show
 ├── NotFound           the named object does not exist
 ├── Conflict           409: exists already, or changed meanwhile
 ├── Invalid            the API server refused an object of ours (400, 422)
@@ -16,6 +17,10 @@ class KubeError(Exception):
 
 
 class Unreachable(KubeError):
+    pass
+
+
+class WentBack(KubeError):
     pass
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from guards.kube.answers import metadata
-from guards.kube.errors import Unreachable
+from guards.kube.errors import Unreachable, WentBack
 from guards.kube.ports import Object
 
 T = TypeVar("T")
@@ -14,6 +14,8 @@ PAGE = 500
 MOST_PAGES = 400
 RESTARTS = 3
 """How often a list whose continue token expired is started over."""
+LONGEST_LAG = 300.0
+"""Seconds of nothing but stale lists of a collection, after which the API server is not merely behind."""
 
 
 class Expired(Exception):
@@ -21,10 +23,16 @@ class Expired(Exception):
 
 
 class Versions:
-    """The highest resourceVersion seen per collection: a lower one later on is an older state of the world."""
+    """The highest resourceVersion seen per collection: a lower one later on is an older state of the world.
 
-    def __init__(self) -> None:
+    A lagging API server catches up; one that stays behind was restored from a backup, and what this run knows of its
+    objects is no longer true.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self._newest: dict[str, int] = {}
+        self._behind_since: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def newest(self, collection: str) -> int | None:
@@ -32,12 +40,22 @@ class Versions:
             return self._newest.get(collection)
 
     def accept(self, collection: str, version: int, what: str) -> None:
-        """Remember this version. Unreachable (stale) when a higher one was seen before."""
+        """Remember this version. Unreachable (stale) when a higher one was seen; WentBack after LONGEST_LAG of that."""
         with self._lock:
             newest = self._newest.get(collection, 0)
-            if version < newest:
-                raise Unreachable(f"{what}: stale list: resourceVersion {version}, but {newest} was seen before")
-            self._newest[collection] = version
+            if version >= newest:
+                self._newest[collection] = version
+                self._behind_since.pop(collection, None)
+                return
+            now = self._monotonic()
+            lag = now - self._behind_since.setdefault(collection, now)
+        stale = f"{what}: stale list: resourceVersion {version}, but {newest} was seen before"
+        if lag >= LONGEST_LAG:
+            raise WentBack(
+                f"{stale}, for {lag:.0f}s: was etcd restored from a backup? Nothing this run has seen is certain any "
+                "more. Next: compare the cluster with git, then start a new run"
+            )
+        raise Unreachable(stale)
 
 
 def read_pages(

@@ -50,6 +50,7 @@ class Transport:
     """Connections of one thread to one API server. Another thread may call `close`."""
 
     def __init__(self, configuration: Configuration, limits: Limits) -> None:
+        self.configuration = configuration
         self._limits = limits
         self._rest = RESTClientObject(configuration)
         self._rest.pool_manager.pool_classes_by_scheme = _pools(self._opened)
@@ -112,7 +113,7 @@ class Transport:
     def _read(self, response: Any) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
-            raise Unreachable(f"the answer is encoded as {encoding!r}, which was not asked for")
+            raise Unreachable(f"the answer is encoded as {encoding!r:.60}, which was not asked for")
         pieces, size = [], 0
         while piece := response.read(65536, decode_content=False):
             size += len(piece)
