@@ -1,4 +1,4 @@
-"""What machines say about themselves through the Talos API, in one round. Facts only: judged by quorum and remediation."""
+"""What machines say about themselves through the Talos API, in one round. Facts only; others judge them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ class Answer:
     boot_time: int
     """Unix seconds of the kernel's start (SystemStat)."""
     stage: str
-    """MachineStatus: booting, installing, maintenance, running, rebooting, shutting down, resetting, upgrading, unknown."""
+    """MachineStatus: booting, installing, maintenance, running, rebooting, shutting down, resetting, upgrading, or
+    unknown (also for a stage that we do not know)."""
 
 
 @dataclass(frozen=True, slots=True)
