@@ -20,6 +20,10 @@ MOST_BYTES = 4 * 1024 * 1024
 """Of everything that one machine may say over one connection. Real answers have some ten thousand."""
 
 
+class NotSent(ConnectionResetError):
+    """The connection was lost before this request: it never left."""
+
+
 class Connection(Channel):
     """`async with Connection(…) as connection: await connection.open(…)`, then requests."""
 
@@ -42,7 +46,7 @@ class Connection(Channel):
 
     async def _create_connection(self) -> H2Protocol:
         if self._opened:
-            raise ConnectionResetError("the connection was lost")
+            raise NotSent("the connection was lost")
         self._opened = True
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: self._line, self.address, self._port, ssl=self._ssl)

@@ -1,19 +1,20 @@
 """What it means that a machine gave no usable answer: every error of sockets, TLS, HTTP/2 and gRPC as a `Silent`."""
 
+import os
 import ssl
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from guards.core.evidence import Silence, Silent
-from guards.talos.connection import Connection
+from guards.talos.connection import Connection, NotSent
 from guards.talos.methods import Nonsense
 from guards.text import printable
 
 _NOT_FOR_US = frozenset({Status.PERMISSION_DENIED, Status.UNAUTHENTICATED})
 _NOT_DONE = _NOT_FOR_US | {Status.UNIMPLEMENTED, Status.FAILED_PRECONDITION}
 _NOT_THERE = frozenset({Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.CANCELLED})
-_ABOUT_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
+_ABOUT_OUR_CERTIFICATE = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "DECRYPT_ERROR")
 _WRONG_NAME = frozenset({62, 64})
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH."""
 _WRONG_TIME = frozenset({9, 10})
@@ -35,7 +36,9 @@ def silent(error: Exception, connection: Connection) -> Silent:
 
 
 def refused(error: Exception, connection: Connection) -> bool:
-    """Whether the machine certainly did not do what it was told, although it was told."""
+    """Whether the machine certainly did not do what it was told over this open connection."""
+    if isinstance(error, NotSent):
+        return True
     cause = _cause(error, connection.lost)
     if isinstance(cause, GRPCError):
         return cause.status in _NOT_DONE
@@ -44,7 +47,7 @@ def refused(error: Exception, connection: Connection) -> bool:
 
 def _cause(error: Exception, lost: BaseException | None) -> BaseException:
     """grpclib tells that the connection is gone, not why."""
-    return lost if lost is not None and isinstance(error, StreamTerminatedError) else error
+    return lost if lost is not None and isinstance(error, StreamTerminatedError | NotSent) else error
 
 
 def _judge(error: BaseException) -> tuple[Silence, str]:
@@ -56,7 +59,8 @@ def _judge(error: BaseException) -> tuple[Silence, str]:
         case GRPCError():
             return _status(error.status), f"{error.message} ({error.status.name})"
         case OSError() | TimeoutError():
-            return Silence.UNREACHABLE, error.strerror or str(error) or type(error).__name__
+            # asyncio puts its own text in place of the system's
+            return Silence.UNREACHABLE, os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
         case StreamTerminatedError() if "Protocol error" not in str(error):
             return Silence.UNREACHABLE, str(error)
         case Nonsense():

@@ -1,4 +1,4 @@
-"""Machines with a Talos API on loopback addresses: real sockets, mTLS and HTTP/2, with roles; and some that misbehave."""
+"""Machines with a Talos API on loopback addresses: real sockets, mTLS, HTTP/2, roles; and some that misbehave."""
 
 import asyncio
 import socket
@@ -21,6 +21,7 @@ from tests.talos.pki import Authority, Pair
 
 AnyMethod = methods.Method[Any, Any]
 Answer = Message | GRPCError | Callable[[Stream[Any, Any]], Awaitable[None]]
+Act = Callable[[socket.socket, threading.Event], None]
 METHODS: dict[str, AnyMethod] = {
     value.path.rpartition("/")[2]: value for value in vars(methods).values() if isinstance(value, methods.Method)
 }
@@ -121,14 +122,18 @@ class Machines:
 
         self._await(start())
 
-    def misbehave(self, address: str, act: Callable[[socket.socket, threading.Event], None]) -> None:
+    def misbehave(self, address: str, act: Act, tls: ssl.SSLContext | None = None) -> None:
         """Something else: `act` gets each connection, and an event that is set when the test is over."""
         listener = socket.create_server((address, self.port))
         self._listeners.append(listener)
 
         def connected(connection: socket.socket) -> None:
             with connection, suppress(OSError):
-                act(connection, self._over)
+                if tls is None:
+                    act(connection, self._over)
+                else:
+                    with tls.wrap_socket(connection, server_side=True) as encrypted:
+                        act(encrypted, self._over)
 
         def accept() -> None:
             with suppress(OSError):

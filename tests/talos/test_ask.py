@@ -58,7 +58,7 @@ def test_what_etcd_reports_about_itself_is_taken_over(lab: Lab) -> None:
 STAGES = "unknown booting installing maintenance running rebooting shutting-down resetting upgrading unknown"
 
 
-@pytest.mark.parametrize(("number", "stage"), enumerate(STAGES.split()))
+@pytest.mark.parametrize(("number", "stage"), list(enumerate(STAGES.split())))
 def test_stages_have_talos_own_names(lab: Lab, number: int, stage: str) -> None:
     lab.machine("worker-1", "127.0.0.1").answers["Get"] = machine_status(number)
     answer = lab.client().ask([target("worker-1", "127.0.0.1", control_plane=False)]).machines["uid-worker-1"]
