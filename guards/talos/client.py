@@ -1,0 +1,101 @@
+"""The machines of one cluster over the Talos API: `guards.talos.ports.TalosMachines` for real machines.
+
+Every machine is asked at its own address; nothing is forwarded, so an answer is about the machine that gave it. A
+question may be lost, then the machine is silent. A reboot is sent exactly once. asyncio does not leave this package.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any, TypeVar
+
+from guards.core.evidence import Credential, Round, Silence, Silent, Target
+from guards.parameters import RebootMode
+from guards.talos.connection import Connection, within
+from guards.talos.methods import REBOOT
+from guards.talos.ports import BadCredential, NoCredential, Refused, Unproven
+from guards.talos.rounds import Limits, ask_all, is_ip
+from guards.talos.silence import refused, silent
+from guards.talos.talos_pb2 import RebootRequest
+from guards.talos.talosconfig import Login, load
+
+T = TypeVar("T")
+
+PORT = 50000
+"""Of apid, on every Talos machine."""
+MODES = {
+    RebootMode.DEFAULT: RebootRequest.DEFAULT,
+    RebootMode.POWERCYCLE: RebootRequest.POWERCYCLE,
+    RebootMode.FORCE: RebootRequest.FORCE,
+}
+
+
+class TalosClient:
+    """The machines of the cluster `namespace`/`cluster`; its talosconfig is the file `namespace.cluster` in `folder`.
+
+    `now` tells the present instant (`guards.kube.ports.Clock.now`), for certificates and for the stamp of a round.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        namespace: str,
+        cluster: str,
+        now: Callable[[], datetime],
+        limits: Limits | None = None,
+        port: int = PORT,
+    ) -> None:
+        self._file = folder / f"{namespace}.{cluster}"
+        self._now, self._limits, self._port = now, limits or Limits(), port
+
+    def credential(self) -> Credential:
+        return self._login().credential
+
+    def ask(self, targets: Iterable[Target]) -> Round:
+        begun_at, wanted = self._now(), tuple(targets)
+        try:
+            login = self._login()
+        except (NoCredential, BadCredential) as error:
+            unasked = Silent(Silence.NOT_ASKED, str(error))
+            unanswered = {target.uid: unasked for target in wanted}
+            return Round(begun_at, unanswered, {target.uid: unasked for target in wanted if target.control_plane})
+        found = _run(ask_all(wanted, login.tls, self._port, self._limits))
+        machines = {uid: machine for uid, (machine, _) in found.items()}
+        etcd = {target.uid: found[target.uid][1] for target in wanted if target.control_plane}
+        return Round(begun_at, machines, etcd)
+
+    def reboot(self, address: str, mode: RebootMode) -> None:
+        if not is_ip(address):
+            raise Refused(f"{address}: not rebooted: this is no IP address, expected one that answered")
+        try:
+            login = self._login()
+        except (NoCredential, BadCredential) as error:
+            raise Refused(f"{address}: not rebooted: {error}") from error
+        _run(self._reboot(address, mode, login.tls))
+
+    def _login(self) -> Login:
+        """Afresh every time: the kubelet renews the file."""
+        return load(self._file, self._now())
+
+    async def _reboot(self, address: str, mode: RebootMode, tls: SSLContext) -> None:
+        async with Connection(address, self._port, tls) as connection:
+            try:
+                await connection.open(self._limits.connect)
+            except Exception as error:
+                raise Refused(f"not rebooted: {silent(error, connection).text}") from error
+            try:
+                await within(self._limits.machine, REBOOT(connection, RebootRequest(mode=MODES[mode])))
+            except Exception as error:
+                text = silent(error, connection).text
+                if refused(error, connection):
+                    raise Refused(f"not rebooted: {text}") from error
+                raise Unproven(f"whether it reboots is unknown: {text}") from error
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner() as runner:
+        # What breaks a connection is in the answer that does not come; asyncio would also print it, with a traceback.
+        runner.get_loop().set_exception_handler(lambda _loop, _context: None)
+        return runner.run(work)

@@ -1,0 +1,57 @@
+"""A cluster of machines on loopback addresses, its talosconfig in a folder, and our client for both."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from guards.core.evidence import Target
+from guards.talos.client import TalosClient
+from guards.talos.rounds import Limits
+from tests.talos.apid import Apid, Machines, context
+from tests.talos.pki import NOW, Authority, talosconfig
+
+QUICK = Limits(connect=0.3, machine=0.6, round=5)
+
+
+@dataclass
+class Lab:
+    """The cluster `default/homelab`."""
+
+    folder: Path
+    authority: Authority
+    machines: Machines = field(default_factory=Machines)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "default.homelab"
+
+    def client(self, limits: Limits = QUICK) -> TalosClient:
+        return TalosClient(self.folder, "default", "homelab", lambda: NOW, limits, self.machines.port)
+
+    def machine(self, hostname: str, *addresses: str, member: int = 0xC1) -> Apid:
+        """A healthy machine that listens at these addresses, with a certificate for them."""
+        made = Apid(hostname, member)
+        tls = context(self.authority.machine(*addresses), self.authority)
+        for address in addresses:
+            self.machines.serve(made, address, tls)
+        return made
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, authority: Authority) -> Iterator[Lab]:
+    made = Lab(tmp_path, authority)
+    made.file.write_text(talosconfig(authority, "os:operator"))
+    yield made
+    made.machines.close()
+
+
+def target(node: str, *addresses: str, control_plane: bool = True) -> Target:
+    """The machine of a Node; its UID is `uid-` and the Node's name."""
+    return Target(f"uid-{node}", f"machine-{node}", node, addresses, control_plane)

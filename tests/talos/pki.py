@@ -1,0 +1,75 @@
+"""Certificate authorities and talosconfigs as Talos makes them: Ed25519, roles as Organizations, its own PEM label."""
+
+import base64
+import ipaddress
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
+
+NOW = datetime.fromtimestamp(time.time(), UTC)
+"""TLS judges certificates by the real clock, so these tests live in the present."""
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, both PEM."""
+
+    crt: bytes
+    key: bytes
+
+
+class Authority:
+    """One Talos certificate authority."""
+
+    def __init__(self, name: str = "talos") -> None:
+        self._key = Ed25519PrivateKey.generate()
+        self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+        builder = _certificate(self._name, self._name, self._key, NOW - DAY, NOW + 365 * DAY)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        self.crt = builder.sign(self._key, None).public_bytes(serialization.Encoding.PEM)
+
+    def machine(self, *addresses: str, end: datetime = NOW + DAY) -> Pair:
+        """The certificate of a machine's apid, valid for these addresses."""
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(each)) for each in addresses])
+        return self._issue(x509.Name([]), NOW - 2 * DAY, end, names)
+
+    def client(self, roles: Iterable[str], begin: datetime = NOW - DAY, end: datetime = NOW + DAY) -> Pair:
+        subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, role) for role in roles])
+        return self._issue(subject, begin, end)
+
+    def _issue(
+        self, subject: x509.Name, begin: datetime, end: datetime, names: x509.SubjectAlternativeName | None = None
+    ) -> Pair:
+        key = Ed25519PrivateKey.generate()
+        builder = _certificate(subject, self._name, key, begin, end)
+        if names:
+            builder = builder.add_extension(names, critical=True)
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        pem = key.private_bytes(serialization.Encoding.PEM, *form)
+        return Pair(builder.sign(self._key, None).public_bytes(serialization.Encoding.PEM), pem)
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: Ed25519PrivateKey, begin: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    named = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+    return named.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
+
+
+def document(ca: bytes, client: Pair) -> dict[str, object]:
+    """The mapping in a talosconfig, with a second context that is not the current one."""
+    key = client.key.replace(b" PRIVATE KEY", b" ED25519 PRIVATE KEY")
+    encoded = {name: base64.b64encode(pem).decode() for name, pem in (("ca", ca), ("crt", client.crt), ("key", key))}
+    return {"context": "homelab", "contexts": {"other": {}, "homelab": {"endpoints": ["192.0.2.1"], **encoded}}}
+
+
+def talosconfig(authority: Authority, *roles: str, client: Pair | None = None) -> str:
+    return yaml.safe_dump(document(authority.crt, client or authority.client(roles or ("os:operator",))))

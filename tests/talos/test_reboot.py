@@ -1,0 +1,127 @@
+"""One reboot is one request: refused for certain, done, or nobody knows."""
+
+import socket
+import threading
+
+import pytest
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError
+
+from guards.parameters import RebootMode
+from guards.talos import talos_pb2 as talos
+from guards.talos.ports import Refused, Unproven
+from tests.talos.apid import Apid, context
+from tests.talos.conftest import Lab
+from tests.talos.pki import Authority, talosconfig
+from tests.talos.test_silence import hang, refuse, silence
+
+HOME = "127.0.0.1"
+
+
+@pytest.mark.parametrize("mode", list(RebootMode))
+def test_a_reboot_is_sent_once_in_the_wanted_mode(lab: Lab, mode: RebootMode) -> None:
+    machine = lab.machine("cp-1", HOME)
+    lab.client().reboot(HOME, mode)
+    assert machine.seen == [("Reboot", talos.RebootRequest(mode=mode.name))]
+
+
+# Nothing was done
+
+
+def test_a_closed_port_is_refused(lab: Lab) -> None:
+    with pytest.raises(Refused, match="not rebooted: 127.0.0.1: connect: Connection refused"):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+
+
+def test_another_authority_is_refused(lab: Lab) -> None:
+    other, machine = Authority(), Apid("cp-1")
+    lab.machines.serve(machine, HOME, context(other.machine(HOME), None))
+    with pytest.raises(Refused, match="maintenance mode or another cluster's machine"):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+    assert machine.seen == []
+
+
+def test_a_socket_that_says_nothing_is_refused(lab: Lab) -> None:
+    lab.machines.misbehave(HOME, lambda _, over: over.wait() and None)
+    with pytest.raises(Refused, match="no whole answer within 0.3 s"):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+
+
+def test_a_role_that_may_not_reboot_is_refused(lab: Lab) -> None:
+    machine = lab.machine("cp-1", HOME)
+    lab.file.write_text(talosconfig(lab.authority, "os:reader"))
+    with pytest.raises(Refused, match=r"not rebooted: 127.0.0.1: Reboot: not authorized \(PERMISSION_DENIED\)"):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+    assert [name for name, _ in machine.seen] == ["Reboot"]
+
+
+@pytest.mark.parametrize("status", [Status.UNAUTHENTICATED, Status.UNIMPLEMENTED, Status.FAILED_PRECONDITION])
+def test_a_no_is_refused(lab: Lab, status: Status) -> None:
+    machine = lab.machine("cp-1", HOME)
+    machine.answers["Reboot"] = GRPCError(status, "no")
+    with pytest.raises(Refused, match=status.name):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+    assert len(machine.seen) == 1
+
+
+def test_a_client_certificate_that_tls_refuses_is_refused(lab: Lab) -> None:
+    lab.file.write_text(talosconfig(lab.authority, client=Authority().client(["os:operator"])))
+    tls = context(lab.authority.machine(HOME), lab.authority)
+    lab.machines.misbehave(HOME, lambda plain, over: refuse(plain, tls, over))
+    with pytest.raises(Refused, match="our client certificate is refused"):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+
+
+def test_without_a_credential_it_is_refused(lab: Lab) -> None:
+    machine = lab.machine("cp-1", HOME)
+    lab.file.unlink()
+    with pytest.raises(Refused, match="not rebooted: .*no such file"):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+    assert machine.seen == []
+
+
+def test_a_name_is_refused(lab: Lab) -> None:
+    with pytest.raises(Refused, match="cp-1: not rebooted: this is no IP address"):
+        lab.client().reboot("cp-1", RebootMode.POWERCYCLE)
+
+
+# Nobody knows
+
+
+async def cut(stream: object) -> None:
+    """The machine goes down with the answer still on its way."""
+    stream._stream._transport.abort()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (cut, "Reboot: Connection lost"),
+        (hang, "Reboot: no whole answer within 0.6 s"),
+        (silence, "Reboot: OK without a message"),
+        (GRPCError(Status.UNAVAILABLE, "error reading from server: EOF"), r"EOF \(UNAVAILABLE\)"),
+        (GRPCError(Status.INTERNAL, "x"), r"x \(INTERNAL\)"),
+    ],
+)
+def test_an_answer_that_is_lost_leaves_it_unproven_and_is_not_asked_for_again(
+    lab: Lab, answer: object, seen: str
+) -> None:
+    machine = lab.machine("cp-1", HOME)
+    machine.answers["Reboot"] = answer  # type: ignore[assignment]
+    with pytest.raises(Unproven, match=f"whether it reboots is unknown: 127.0.0.1: {seen}" if answer is cut else seen):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+    assert [name for name, _ in machine.seen] == ["Reboot"], "one request, ever"
+
+
+def test_a_machine_that_dies_after_the_handshake_leaves_it_unproven(lab: Lab) -> None:
+    tls = context(lab.authority.machine(HOME), lab.authority)
+    connections = []
+
+    def die(plain: socket.socket, over: threading.Event) -> None:
+        with tls.wrap_socket(plain, server_side=True) as connection:
+            connections.append(connection.recv(1024))
+
+    lab.machines.misbehave(HOME, die)
+    with pytest.raises(Unproven):
+        lab.client().reboot(HOME, RebootMode.POWERCYCLE)
+    assert len(connections) == 1
