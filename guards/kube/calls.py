@@ -1,14 +1,14 @@
 """One call to the API server: as whom, within what time, and how often.
 
-A read is tried again within the call's time. A write is sent exactly once, whatever comes of it: by nothing here, and by
-nothing below. Every answer that is not a plain yes or no leaves its outcome unknown, and the error says so.
+A read is tried again within the call's time. A write is sent exactly once, whatever comes of it: by nothing here, and
+by nothing below. Every answer that is not a plain yes or no leaves its outcome unknown, and the error says so.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from guards.kube import answers
 from guards.kube.clock import ServerClock

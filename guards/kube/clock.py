@@ -60,9 +60,9 @@ class ServerClock:
                 self._origin -= behind
             elif behind > LARGEST_SKEW:
                 raise Unreachable(
-                    f"the API server's clock is {behind.total_seconds():.0f}s behind its earlier answers, so no age can "
-                    f"be told from this one; expected at most {LARGEST_SKEW.total_seconds():.0f}s. Next: compare the "
-                    "clocks of the API servers (chronyc tracking, talosctl time)"
+                    f"the API server's clock is {behind.total_seconds():.0f}s behind its earlier answers, so no age "
+                    f"can be told from this one; expected at most {LARGEST_SKEW.total_seconds():.0f}s. Next: compare "
+                    "the clocks of the API servers (chronyc tracking, talosctl time)"
                 )
             self._in_step = True
 

@@ -16,9 +16,6 @@ from grpclib.protocol import H2Protocol
 
 T = TypeVar("T")
 
-MOST_BYTES = 4 * 1024 * 1024
-"""Of everything that one machine may say over one connection. Real answers have some ten thousand."""
-
 
 class NotSent(ConnectionResetError):
     """The connection was lost before this request: it never left."""
@@ -67,20 +64,11 @@ class _Line(H2Protocol):
 
     lost: BaseException | None = None
     _transport: asyncio.Transport | None = None
-    _received = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        if self._received > MOST_BYTES:
-            self.lost = ValueError(f"more than {MOST_BYTES} bytes")
-            self.cut()
-        else:
-            super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.lost = self.lost or exc

@@ -29,7 +29,7 @@ def test_a_reboot_is_sent_once_in_the_wanted_mode(lab: Lab, mode: RebootMode) ->
 
 
 def test_a_closed_port_is_refused(lab: Lab) -> None:
-    with pytest.raises(Refused, match="not rebooted: 127.0.0.1: connect: Connection refused"):
+    with pytest.raises(Refused, match=r"not rebooted: 127\.0\.0\.1: connect: Connection refused"):
         lab.client().reboot(HOME, RebootMode.POWERCYCLE)
 
 
@@ -43,7 +43,7 @@ def test_another_authority_is_refused(lab: Lab) -> None:
 
 def test_a_socket_that_says_nothing_is_refused(lab: Lab) -> None:
     lab.machines.misbehave(HOME, lambda _, over: over.wait() and None)
-    with pytest.raises(Refused, match="no whole answer within 0.3 s"):
+    with pytest.raises(Refused, match=r"no whole answer within 0\.3 s"):
         lab.client().reboot(HOME, RebootMode.POWERCYCLE)
 
 
@@ -75,7 +75,7 @@ def test_a_client_certificate_that_tls_refuses_is_refused(lab: Lab) -> None:
 def test_without_a_credential_it_is_refused(lab: Lab) -> None:
     machine = lab.machine("cp-1", HOME)
     lab.file.unlink()
-    with pytest.raises(Refused, match="not rebooted: .*no such file"):
+    with pytest.raises(Refused, match=r"not rebooted: .*no such file"):
         lab.client().reboot(HOME, RebootMode.POWERCYCLE)
     assert machine.seen == []
 
