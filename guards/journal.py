@@ -5,6 +5,7 @@ A failing output never changes a verdict: what cannot be written is given up, th
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -23,7 +24,10 @@ OUTPUT_LIMIT = 8_192
 
 
 class Journal:
-    """Prints what changed, once. `outputs` None: a person's terminal, no files."""
+    """Prints what changed, once. `outputs` None: a person's terminal, no files.
+
+    Two threads may speak: the one that works, and the one that a signal woke. The first last word stands.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,8 @@ class Journal:
         self._termination_log = termination_log
         self._progress_file = progress_file
         self._last: tuple[str, ...] = ()
+        self._ending: Ending | None = None
+        self._lock = threading.Lock()
 
     @classmethod
     def of_pod(cls, environment: Mapping[str, str]) -> "Journal":
@@ -58,10 +64,27 @@ class Journal:
         if self._progress_file is not None and total:
             _write(self._progress_file, f"{done}/{total}\n")
 
-    def end(self, now: datetime, ending: Ending) -> None:
-        """The last word, everywhere it is looked for."""
-        mark = "ok" if ending.exit == 0 else f"exit {int(ending.exit)}"
-        self.line(now, f"{mark}: {ending.sentence}")
+    def end(self, now: datetime, ending: Ending) -> Ending:
+        """The last word, everywhere it is looked for; the one that stands, when there was one before."""
+        with self._lock:
+            if self._ending is None:
+                self._ending = ending
+                self._write_files(ending)
+                mark = "ok" if ending.exit == 0 else f"exit {int(ending.exit)}"
+                self._print(now, f"{mark}: {ending.sentence}")
+            return self._ending
+
+    def line(self, now: datetime, text: str) -> None:
+        """One line, whatever was said before; nothing after the last word."""
+        with self._lock:
+            if self._ending is None:
+                self._print(now, text)
+
+    def _print(self, now: datetime, text: str) -> None:
+        with suppress(OSError, ValueError):
+            print(f"{now:%H:%M:%S} {printable(text, LINE_LIMIT)}", file=self._out, flush=True)
+
+    def _write_files(self, ending: Ending) -> None:
         if self._termination_log is not None:
             _write(self._termination_log, cut(printable(ending.sentence, TERMINATION_LIMIT), TERMINATION_LIMIT))
         if self._outputs is not None:
@@ -69,11 +92,6 @@ class Journal:
                 self._outputs.mkdir(parents=True, exist_ok=True)
             _write(self._outputs / "decision", str(ending.decision or ""))
             _write(self._outputs / "summary", cut(printable(ending.sentence, OUTPUT_LIMIT), OUTPUT_LIMIT))
-
-    def line(self, now: datetime, text: str) -> None:
-        """One line, whatever was said before."""
-        with suppress(OSError, ValueError):
-            print(f"{now:%H:%M:%S} {printable(text, LINE_LIMIT)}", file=self._out, flush=True)
 
 
 def cut(text: str, limit: int) -> str:

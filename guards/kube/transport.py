@@ -99,8 +99,10 @@ class Transport:
                 raise NoAnswer(_cause(error)) from error
         finally:
             timer.cancel()
-            if response is not None and not response.closed:
-                response.close()  # half read: this connection is of no further use
+            if response is None or not response.closed:
+                self._hang_up()  # unanswered, or half read: this connection is of no further use
+            if response is not None:
+                response.close()
         if self._late:
             # Also without an error: http.client takes a connection that ends within the headers for an empty answer.
             raise NoAnswer(f"no whole answer within {total:.0f}s")
@@ -132,6 +134,10 @@ class Transport:
 
     def _stop(self) -> None:
         self._late = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Closing the other handle is not enough: the server would not notice while this one is open."""
         if self._brake is not None:
             with suppress(OSError):  # closed already
                 self._brake.shutdown(socket.SHUT_RDWR)

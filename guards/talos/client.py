@@ -5,6 +5,7 @@ question may be lost, then the machine is silent. A reboot is sent exactly once.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ class TalosClient:
     """The machines of the cluster `namespace`/`cluster`; its talosconfig is the file `namespace.cluster` in `folder`.
 
     `now` tells the present instant (`guards.kube.ports.Clock.now`), for certificates and for the stamp of a round.
+    `stop`: once set, nothing is rebooted any more.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class TalosClient:
         now: Callable[[], datetime],
         limits: Limits | None = None,
         port: int = PORT,
+        stop: threading.Event | None = None,
     ) -> None:
         self._file = folder / f"{namespace}.{cluster}"
         self._now, self._limits, self._port = now, limits or Limits(), port
+        self._stop = stop or threading.Event()
 
     def credential(self) -> Credential:
         return self._login().credential
@@ -73,6 +77,8 @@ class TalosClient:
             login = self._login()
         except (NoCredential, BadCredential) as error:
             raise Refused(f"{address}: not rebooted: {error}") from error
+        if self._stop.is_set():
+            raise Refused(f"{address}: not rebooted: this step has been told to stop")
         _run(self._reboot(address, mode, login.tls))
 
     def _login(self) -> Login:

@@ -1,5 +1,6 @@
-"""A client of the misbehaving API server, whose waiting costs no time."""
+"""A client of the misbehaving API server, whose waiting costs no time; and an eye on what is said meanwhile."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,9 @@ from kubernetes.client import Configuration
 
 from guards.kube.client import Client
 from guards.kube.connect import Connection, bounded
+from guards.kube.errors import KubeError
 from guards.kube.transport import Limits
+from tests.edge import canary
 from tests.edge.faulty import Faulty
 
 QUICK = Limits(connect=0.5, read=0.5, total=0.8, body=200_000, tries=5)
@@ -26,6 +29,23 @@ class FakeTime:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.at += seconds
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> Iterator[None]:
+    """The secrets that are planted in every connection turn up in no error, log or output of any test here."""
+    said: list[str] = []
+
+    def heard(error: KubeError, *arguments: object) -> None:
+        said.append(repr(arguments))
+
+    monkeypatch.setattr(KubeError, "__init__", heard)
+    caplog.set_level(logging.DEBUG)
+    yield
+    said += [caplog.text, *capsys.readouterr()]
+    assert not canary.leaks("\n".join(said))
 
 
 @pytest.fixture
@@ -49,5 +69,14 @@ def client(server: Faulty, fake_time: FakeTime) -> Iterator[Client]:
     made.close()
 
 
+@pytest.fixture
+def hasty(server: Faulty) -> Iterator[Client]:
+    """Ends each call after less than a second of real time."""
+    made = Client(connection_to(server), QUICK)
+    yield made
+    made.close()
+
+
 def connection_to(server: Faulty) -> Connection:
-    return Connection("test", "default", lambda: bounded(Configuration(host=server.url)))
+    secret = {"BearerToken": f"Bearer {canary.TOKEN}"}
+    return Connection("test", "default", lambda: bounded(Configuration(host=server.url, api_key=dict(secret))))

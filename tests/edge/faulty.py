@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -43,27 +44,61 @@ def failure(status: int, message: str, **headers: str) -> bytes:
 class Faulty:
     """Answers discovery by itself; everything else from `script` in order, the last entry for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.script: list[Reply] = []
         self.seen: list[Request] = []
-        self.versions = {"cluster.x-k8s.io": ["v1beta2", "v1beta1"], "argoproj.io": ["v1alpha1"]}
-        self.connections = 0
-        self.finished = threading.Event()
+        self.versions = {
+            "cluster.x-k8s.io": ["v1beta2", "v1beta1"],
+            "argoproj.io": ["v1alpha1"],
+            "coordination.k8s.io": ["v1"],
+        }
+        self.connections: list[socket.socket] = []
+        self.hung_up = threading.Event()
+        """The client gave up on a connection that `hold` or `endlessly` had."""
+        self._tls = tls
         self._changed = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def until(self, count: int) -> None:
         """Wait until this many scripted requests have arrived."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.seen) >= count, timeout=5), self.seen
+            assert self._changed.wait_for(lambda: len(self.seen) >= count, timeout=20), self.seen
 
     def close(self) -> None:
-        self.finished.set()
         with suppress(OSError):  # wakes the thread in accept, or the port would go on listening
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    # replies
+
+    def hold(self, connection: socket.socket) -> None:
+        """Say nothing until the client gives up."""
+        with suppress(OSError):
+            connection.recv(1)
+        self.hung_up.set()
+
+    def endlessly(self, data: bytes, first: bytes = b"", pause: float = 0) -> Reply:
+        """Send `first`, then `data` over and over until the client gives up; a byte each `pause` seconds if given."""
+
+        def send(connection: socket.socket) -> None:
+            parts = [bytes([byte]) for byte in data] if pause else [data]
+            try:
+                connection.sendall(first)
+                while True:
+                    for part in parts:
+                        connection.sendall(part)
+                        threading.Event().wait(pause)
+            except OSError:
+                self.hung_up.set()
+
+        return send
+
+    # serving
 
     def _accept(self) -> None:
         while True:
@@ -71,20 +106,20 @@ class Faulty:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self.connections += 1
+            self.connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
-            try:
-                while request := _read(stream):
-                    answer = self._answer(request)
-                    if not isinstance(answer, bytes):
-                        answer(connection)
-                        return
-                    connection.sendall(answer)
-            except OSError:
-                return
+    def _serve(self, plain: socket.socket) -> None:
+        with suppress(OSError), plain, self._secured(plain) as connection, connection.makefile("rb") as stream:
+            while request := _read(stream):
+                answer = self._answer(request)
+                if not isinstance(answer, bytes):
+                    answer(connection)
+                    return
+                connection.sendall(answer)
+
+    def _secured(self, plain: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
 
     def _answer(self, request: Request) -> Reply:
         group = request.path.removeprefix("/apis/")

@@ -13,7 +13,7 @@ from guards.kube.client import Client
 from guards.kube.watch import HEAD, Alarm, Watcher, bookmark, lines
 from tests.edge.conftest import FakeTime
 from tests.edge.faulty import Faulty, Reply, Request, failure, reply
-from tests.edge.test_client import page
+from tests.edge.wire import page
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -32,11 +32,11 @@ def chunk(data: bytes) -> bytes:
 
 
 def stream(server: Faulty, *events: bytes, then: Callable[[], object] | None = None) -> Reply:
-    """Send these events, stay silent until the server closes (or `then` returns), end in good order."""
+    """Send these events, stay silent until the client gives up (or `then` returns), end in good order."""
 
     def send(connection: socket.socket) -> None:
         connection.sendall(STREAM + b"".join(chunk(data) for data in events))
-        (then or server.finished.wait)()
+        then() if then else server.hold(connection)
         connection.sendall(b"0\r\n\r\n")
 
     return send

@@ -25,7 +25,3 @@ def names(client: Client) -> list[str]:
 
 def truncated(connection: socket.socket) -> None:
     connection.sendall(reply(200, page("a"))[:-5])
-
-
-def silent(server: Faulty) -> Any:
-    return lambda connection: server.finished.wait(5)

@@ -125,3 +125,12 @@ def test_a_machine_that_dies_after_the_handshake_leaves_it_unproven(lab: Lab) ->
     with pytest.raises(Unproven):
         lab.client().reboot(HOME, RebootMode.POWERCYCLE)
     assert len(connections) == 1
+
+
+def test_after_a_signal_nothing_is_rebooted(lab: Lab) -> None:
+    machine = lab.machine("cp-1", HOME)
+    client = lab.client()
+    client._stop.set()
+    with pytest.raises(Refused, match="told to stop"):
+        client.reboot(HOME, RebootMode.POWERCYCLE)
+    assert machine.seen == []
