@@ -5,6 +5,7 @@ Needs no cluster. The same scenario and seed give the same timeline, byte for by
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -69,14 +70,12 @@ class Rehearsal(_Model):
 class _Transcript(Journal):
     """Keeps what the steps say instead of printing it."""
 
-    def __init__(self, start: datetime) -> None:
+    def __init__(self, start: datetime, lines: list[Line], step: str = "") -> None:
         super().__init__()
-        self.lines: list[Line] = []
-        self.step = ""
-        self._start = start
+        self.lines, self.step, self.start = lines, step, start
 
-    def line(self, now: datetime, text: str) -> None:
-        elapsed = int((now - self._start).total_seconds())
+    def _print(self, now: datetime, text: str) -> None:
+        elapsed = int((now - self.start).total_seconds())
         self.lines.append(Line(at=now, elapsed=elapsed, step=self.step, text=printable(text, LINE_LIMIT)))
 
 
@@ -85,7 +84,7 @@ def rehearse(name: str, seed: int = 0, api: str = "v1beta2", overrides: Mapping[
     scenario = _scenario(name)
     parameters = Parameters.model_validate({"clusterName": CLUSTER, **scenario.parameters, **(overrides or {})})
     simulation = scenario.simulation(seed, api)
-    transcript = _Transcript(simulation.now())
+    transcript = _Transcript(simulation.now(), [])
     tally = _tally(simulation)
     decision, ending = _steps(World(simulation, simulation, transcript), parameters)
     return Rehearsal(
@@ -125,9 +124,10 @@ def _steps(world: World, parameters: Parameters) -> tuple[str, Ending]:
 
 
 def _step(verb: str, world: World, parameters: Parameters) -> Ending:
+    """Each step is a process of its own, with a last word of its own."""
     assert isinstance(world.journal, _Transcript)
-    world.journal.step = verb
-    return run_step(verb, world, parameters)
+    journal = _Transcript(world.journal.start, world.journal.lines, verb)
+    return run_step(verb, replace(world, journal=journal), parameters)
 
 
 def _tally(simulation: Simulation) -> dict[str, tuple[int, int, int]]:

@@ -59,7 +59,7 @@ def test_home_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("text", "context", "message"),
     [
         ("", None, "is empty or no mapping"),
-        ("a: [", None, "not readable as a kubeconfig"),
+        ("a: [", None, "is no YAML"),
         ("[]", None, "is empty or no mapping"),
         ("contexts: []", None, r"no current-context \(contexts: none\)"),
         ("current-context: mgnt\ncontexts: [{name: mgmt}]", None, r"no context 'mgnt'; did you mean 'mgmt'\?"),

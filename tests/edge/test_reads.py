@@ -49,9 +49,7 @@ def test_retry_after_is_honoured(
 
 
 @pytest.mark.parametrize("header", ["3600", "99999999999999999999", "Wed, 25 Nov 2026 12:00:00 GMT"])
-def test_a_wish_longer_than_the_call_ends_it(
-    client: Client, server: Faulty, fake_time: FakeTime, header: str
-) -> None:
+def test_a_wish_longer_than_the_call_ends_it(client: Client, server: Faulty, fake_time: FakeTime, header: str) -> None:
     server.script = [failure(429, "busy", Retry_After=header, Date="Tue, 24 Nov 2026 12:00:00 GMT")]
     with pytest.raises(Unreachable, match="busy"):
         names(client)
@@ -172,7 +170,7 @@ def test_an_answer_without_an_end_ends(hasty: Client, server: Faulty, fault: str
 
 
 def test_a_body_without_end_is_cut_off_at_its_size(client: Client, server: Faulty) -> None:
-    server.script = [server.endlessly(b"1000\r\n" + b" " * 4096 + b"\r\n", first=CHUNKED)]
+    server.script = [server.endlessly(b"10000\r\n" + b" " * 65536 + b"\r\n", first=CHUNKED)]
     with pytest.raises(Unreachable, match=r"list machines.*longer than 200000 bytes"):
         names(client)
     assert server.hung_up.wait(20)

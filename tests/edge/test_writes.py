@@ -234,7 +234,11 @@ def test_update_puts_the_object_whole_and_returns_what_is_stored(client: Client,
     assert client.update(LEASE, "default", lease())["metadata"]["resourceVersion"] == "8"
     (request,) = server.seen
     path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/capi-rollout-a"
-    assert (request.method, urlsplit(request.path).path, query(server)) == ("PUT", path, {"fieldValidation": ["Strict"]})
+    assert (request.method, urlsplit(request.path).path, query(server)) == (
+        "PUT",
+        path,
+        {"fieldValidation": ["Strict"]},
+    )
     assert json.loads(request.body) == lease()
 
 
@@ -249,7 +253,7 @@ def test_update_never_goes_without_its_preconditions(client: Client, server: Fau
 
 def test_update_of_something_that_is_gone(client: Client, server: Faulty) -> None:
     server.script = [not_found("capi-rollout-a")]
-    with pytest.raises(NotFound, match="update leases.coordination.k8s.io default/capi-rollout-a"):
+    with pytest.raises(NotFound, match=r"update leases\.coordination\.k8s\.io default/capi-rollout-a"):
         UPDATE.send(client)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from guards.kube.access import MACHINE
 from guards.kube.client import Client
-from tests.edge.faulty import Faulty, reply
+from tests.edge.faulty import reply
 
 V2 = "cluster.x-k8s.io/v1beta2"
 
