@@ -1,12 +1,13 @@
 """May a run begin? The order of the answers, and every refusal with object, seen, expected and next command."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from guards.core.decide import take_in
 from guards.core.memory import Memory
-from guards.core.model import Ready, Snapshot, Strategy
+from guards.core.model import HealthCheck, Ready, Snapshot, Strategy
 from guards.core.preflight import preflight, step_may_begin
 from guards.core.verdict import Decision, Ending
 from guards.exits import Exit
@@ -224,3 +225,25 @@ def test_a_step_refuses_what_preflight_refuses_in_the_configuration() -> None:
     ending = step_may_begin(snapshot(*OLD_CP, cluster=replace(CLUSTER, paused=True)), parameters())
     assert ending is not None
     assert ending.exit is Exit.REFUSED
+
+
+def with_check(timeout: timedelta | None, *machines: str) -> Snapshot:
+    return replace(snapshot(*OLD_CP, *OLD_WORKERS), health_checks=(HealthCheck("boot", timeout, machines),))
+
+
+def test_a_health_check_that_gives_up_early_is_refused() -> None:
+    acting = {"maxRemediations": "1"}
+    early = ask(with_check(timedelta(minutes=10), "w-1"), **acting).sentence
+    assert "MachineHealthCheck boot: its node startup timeout is 10m, must be 0 or at least stuckAfter (30m)" in early
+    assert ask(with_check(timedelta(minutes=30), "w-1"), **acting).decision is Decision.ROLL
+    assert ask(with_check(None, "w-1"), **acting).decision is Decision.ROLL
+    assert ask(with_check(timedelta(minutes=10), "w-9"), **acting).decision is Decision.ROLL
+    assert ask(with_check(timedelta(minutes=10), "w-1")).decision is Decision.ROLL, "only watching: it is said"
+
+
+def test_stuck_after_must_come_before_the_timeout() -> None:
+    seen = snapshot(*OLD_CP, *OLD_WORKERS)
+    late = ask(seen, maxRemediations="1", stuckAfter="45m").sentence
+    assert "stuckAfter is 45m, must be shorter than the timeout of control-plane (45m)" in late
+    assert ask(seen, maxRemediations="1", stuckAfter="44m").decision is Decision.ROLL
+    assert ask(seen, stuckAfter="45m").decision is Decision.ROLL

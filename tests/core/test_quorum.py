@@ -106,6 +106,12 @@ def test_a_doubt_in_one_view_forbids_it(rule: str, view: dict[str, object]) -> N
     assert rule in doubts(**view)
 
 
+def test_a_leader_that_is_no_member_leads_nobody() -> None:
+    cps = machines(3)
+    told = {uid: replace(view, leader=999) for uid, view in etcd(cps, SAFE).items() if isinstance(view, EtcdView)}
+    assert {finding.rule for finding in why_not_reboot(cps[0], cps[1:], told)} == {"Q-leader"}
+
+
 def test_a_target_without_a_node_is_safe_only_when_all_members_belong_to_others() -> None:
     assert doubts(node="") == {"Q-unmatched"}
     cps = machines(3)
