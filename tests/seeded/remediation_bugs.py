@@ -260,6 +260,27 @@ BUGS = (
         F + "test_a_living_holder_is_never_taken_over",
     ),
     Bug(
+        "a-intent-forgotten",
+        ACT,
+        "if not self.tenure.store(with_act(self.tenure.ledger(memory, snapshot), act)):",
+        "if False:",
+        L + "test_one_reboot_heals_it",
+    ),
+    Bug(
+        "a-act-after-the-open-one",
+        REMEDIATION,
+        "    if pending is not None:\n",
+        "    if False:\n",
+        "tests/remediation/test_crashes.py::test_a_crash_at_every_call_around_an_act",
+    ),
+    Bug(
+        "a-old-evidence",
+        ACT,
+        "if too_old(snapshot, answers, self.clock.now()):",
+        "if False:",
+        "tests/remediation/test_crashes.py::test_a_process_that_was_frozen_does_not_act",
+    ),
+    Bug(
         "f-no-standstill",
         LEASE,
         "    if left > timedelta(0):\n",
