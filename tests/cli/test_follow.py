@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,9 @@ def test_ctrl_c_leaves_the_run_alone(api: FakeApi, folder: Path) -> None:
     file = kubeconfig(folder / "config", api.url)
     command = [sys.executable, "-m", "workflows", "submit", "--watch", "--kubeconfig", str(file)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    listening = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a background job ignores Ctrl-C
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=listening
     ) as process:
         assert process.stderr is not None
         assert any(LOCK in line for line in process.stderr), "it says what it waits for"
