@@ -99,10 +99,13 @@ class Transport:
                 raise NoAnswer(_cause(error)) from error
         finally:
             timer.cancel()
-            if response is None or not response.closed:
+            unfinished = response is None or not response.closed
+            if unfinished:
                 self._hang_up()  # unanswered, or half read: this connection is of no further use
             if response is not None:
                 response.close()
+            if unfinished:
+                self._let_go()
         if self._late:
             # Also without an error: http.client takes a connection that ends within the headers for an empty answer.
             raise NoAnswer(f"no whole answer within {total:.0f}s")
@@ -135,6 +138,12 @@ class Transport:
     def _stop(self) -> None:
         self._late = True
         self._hang_up()
+
+    def _let_go(self) -> None:
+        """While this handle is open, a server that sends without end fills our buffer and never learns that we left."""
+        brake, self._brake = self._brake, None
+        if brake is not None:
+            brake.close()
 
     def _hang_up(self) -> None:
         """Closing the other handle is not enough: the server would not notice while this one is open."""

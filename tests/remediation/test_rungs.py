@@ -10,7 +10,7 @@ from guards.core.ladder import Rung, rung
 from guards.core.ledger import Act, Action, Ledger, State
 from guards.core.memory import Memory, Milestone
 from guards.core.model import Machine
-from guards.core.remediation import stuck_since
+from guards.core.remediation import advise, stuck_since
 from guards.core.verdict import Finding
 from tests.core.builders import LONG_AGO, NOON, down, machine, old, parameters, snapshot
 
@@ -79,3 +79,21 @@ def test_an_act_gives_the_machine_its_time_again() -> None:
     assert stuck_since(target, memory, Ledger()) == NOON - 3 * HOUR
     assert stuck_since(target, replace(memory, down_since={target.uid: NOON - 2 * HOUR}), Ledger()) == NOON - 2 * HOUR
     assert stuck_since(target, memory, done(target)) == NOON - HOUR
+
+
+def test_while_an_act_is_open_nothing_else_is_done() -> None:
+    """Also when it is about another machine: what comes of it decides what is safe."""
+    target = down("w-1")
+    memory = Memory(
+        started_at=LONG_AGO,
+        milestones={target.uid: Milestone("w-1", target.scope, 2, NOON - 3 * HOUR)},
+        down_since={target.uid: NOON - 3 * HOUR},
+    )
+    told = parameters(maxRemediations="9")
+    none = Round(NOON, {}, {})
+    free = advise(snapshot(target), memory, Ledger(), told, target.scope, none)
+    assert free.findings
+    assert all(finding.rule.startswith("R-") for finding in free.findings)
+    pending = advise(snapshot(target), memory, done(down("w-9"), State.SENT), told, target.scope, none)
+    assert [finding.rule for finding in pending.findings] == ["act"]
+    assert pending.order is None

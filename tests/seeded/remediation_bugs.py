@@ -271,7 +271,7 @@ BUGS = (
         REMEDIATION,
         "    if pending is not None:\n",
         "    if False:\n",
-        "tests/remediation/test_crashes.py::test_a_crash_at_every_call_around_an_act",
+        "tests/remediation/test_rungs.py::test_while_an_act_is_open_nothing_else_is_done",
     ),
     Bug(
         "a-old-evidence",
