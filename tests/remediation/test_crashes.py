@@ -65,6 +65,7 @@ def assert_safe(bench: Bench, ending: Ending) -> None:
         assert "not repeated" in ending.sentence or "maxRemediations" in ending.sentence, ending.sentence
 
 
+@pytest.mark.mutants
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("step", "heals"), [("workers", True), ("workers", False), ("control-plane", False)])
 def test_a_crash_at_every_call_around_an_act(step: str, heals: bool, after: bool) -> None:
