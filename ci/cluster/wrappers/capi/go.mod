@@ -1,7 +1,5 @@
 // Cluster API: since v1.14 the API is a module of its own and the core manager lives in ./core.
-module and the core manager moved to ./core.
 //   go build -mod=mod -o bin/capi-core sigs.k8s.io/cluster-api/core
-//   the other three packages as in wrappers/capi113
 module capi-rollout-cluster/capi
 
 go 1.26.0

@@ -1,7 +1,7 @@
 // Wrapper module: `go install k8s.io/kubernetes/cmd/kube-apiserver@v1.36.3` is refused, because k8s.io/kubernetes' own
 // go.mod has replaces (k8s.io/api => ./staging/src/k8s.io/api, ...) and requires the staging modules at v0.0.0, which
-// exists nowhere. A dependency's replaces are ignored, so this module maps each of them to its published twin.
-module to its published twin v0.36.3.
+// exists nowhere. A dependency's replaces are ignored, so this module maps each of them
+// to its published twin v0.36.3.
 //   go build -mod=mod -trimpath -ldflags "..." -o bin/ k8s.io/kubernetes/cmd/kube-apiserver ...   (first time: fills in the rest + go.sum)
 //   go build -mod=readonly -o bin/ tool                                                            (afterwards)
 module capi-rollout-cluster/k8s
