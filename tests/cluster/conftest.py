@@ -5,16 +5,18 @@ CAPI_ROLLOUT_KEEP=1 leaves the cluster running. Without a cluster these tests fa
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
-from tests.cluster.management import SITE, Management
+from tests.cluster import remediating
+from tests.cluster.management import SITE, Management, Object, labs
+from tests.cluster.stage import Stage
 from workflows.export import export
 from workflows.site import load
 
@@ -38,16 +40,39 @@ def management(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         lifecycle.down(purge=False)
 
 
+@pytest.fixture(scope="session")
+def remediating_template(management: Management, tmp_path_factory: pytest.TempPathFactory) -> Object:
+    """The template whose steps may act, applied as `remediating.TEMPLATE`."""
+    return remediating.install(management, tmp_path_factory.mktemp("remediating"))
+
+
+STUCK = tuple(f"stuck-{number}" for number in range(1, 7))
+"""Labs whose machines get stuck: they take turns at all scenarios of the session."""
+
+
+@pytest.fixture(scope="session")
+def stage(management: Management, remediating_template: Object, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """All scenarios that the tests of this session ask for have begun."""
+    wanted = [marker.args[0] for item in request.session.items if (marker := item.get_closest_marker("plays"))]
+    names = STUCK[: len(set(wanted))]
+    with labs(management, *(("talos", name) for name in names)):
+        found = Stage(management, names)
+        found.begin(wanted)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def played(stage: Stage, request: pytest.FixtureRequest) -> Any:
+    """What the scenario of this test returned."""
+    return stage.outcome(request.node.get_closest_marker("plays").args[0])
+
+
 def install(management: Management) -> None:
-    """What Argo CD would do: build the overlays and apply them. Only the image differs, set by kustomize."""
+    """What Argo CD would do: build the overlays and apply them."""
     overlay = management.folder / "overlay/management"
-    pinned = management.folder / "pinned"
-    shutil.copytree(overlay / "argo-workflows", pinned)
-    name = f"ghcr.io/capi-rollout/guards={management.image}"
-    management.run("sh", "-c", f"cd {pinned} && kustomize edit set image {name}")
-    management.apply(management.run("kustomize", "build", str(pinned)).stdout)
-    rbac = (overlay / "capi-rollout/rbac.yaml").read_text()
-    management.apply(rbac)
+    management.apply(management.built(overlay / "argo-workflows"))
+    management.apply((overlay / "capi-rollout/rbac.yaml").read_text())
 
 
 def begin_labs(items: list[pytest.Item]) -> None:

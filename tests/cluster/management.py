@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -83,6 +84,14 @@ class Management:
 
     def apply(self, manifest: str) -> None:
         self.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", "-", stdin=manifest)
+
+    def built(self, overlay: Path) -> str:
+        """What Argo CD would apply from this folder. Only the image differs, set by kustomize."""
+        pinned = overlay.with_name("pinned")
+        shutil.copytree(overlay, pinned)
+        name = f"ghcr.io/capi-rollout/guards={self.image}"
+        self.run("sh", "-c", f"cd {pinned} && kustomize edit set image {name}")
+        return self.run("kustomize", "build", str(pinned)).stdout
 
     # our own command lines
 
@@ -174,7 +183,8 @@ class Recording:
     """Every change of the Machines of one cluster, as an own `kubectl get -w` saw it."""
 
     machines: dict[str, Object] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, Object] = field(default_factory=dict)
+    """Machine UID -> the last that was seen of it, of machines that are gone too."""
     pairs: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {"control-plane": [], "workers": []})
     """Scope -> the (deleting, notReady) pairs in order, repetitions left out."""
 
@@ -184,8 +194,7 @@ class Recording:
         if event["type"] == "DELETED":
             self.machines.pop(uid, None)
         else:
-            self.machines[uid] = machine
-            self.seen.add(uid)
+            self.machines[uid] = self.seen[uid] = machine
         for scope, pairs in self.pairs.items():
             pair = self._pair(scope)
             if not pairs or pairs[-1] != pair:

@@ -1,0 +1,146 @@
+"""Runs that may act: the template exported with remediation enabled, and machines that get stuck while they are born."""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.credentials import talosconfig
+from tests.cluster.management import Management, Object, Run, wait_for
+from workflows.export import export
+from workflows.site import load
+
+SITE = Path(__file__).with_name("remediation.yaml")
+TEMPLATE = "capi-rollout-remediating"
+SECRET = "capi-rollout-talos"
+QUICK = ("--stuck-after", "60s", "--poll-interval", "10s", "--workers-timeout", "15m", "--control-plane-timeout", "15m")
+"""In-memory machines are there in seconds: one that is not after a minute is stuck."""
+CONTROL_PLANE = "cluster.x-k8s.io/control-plane"
+
+
+def install(management: Management, folder: Path) -> Object:
+    """Export with remediation enabled, apply permissions and template; nothing differs but the template's name."""
+    export(load(SITE), folder)
+    overlay = folder / "overlay/management"
+    management.apply((overlay / "capi-rollout/rbac.yaml").read_text())
+    template: Object = yaml.safe_load(management.built(overlay / "argo-workflows"))
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": "argo"}}
+    management.apply(json.dumps(secret))
+    return apply_as(management, template, TEMPLATE)
+
+
+def apply_as(management: Management, template: Object, name: str, **environment: str) -> Object:
+    """The template under another name, its steps with these variables instead of their own."""
+    changed = copy.deepcopy(template)
+    changed["metadata"]["name"] = name
+    for step in changed["spec"]["templates"]:
+        if "script" in step:
+            kept = [row for row in step["script"].get("env", []) if row["name"] not in environment]
+            step["script"]["env"] = kept + [{"name": key, "value": value} for key, value in environment.items()]
+    management.apply(json.dumps(changed))
+    return changed
+
+
+def give_credential(management: Management, cluster: str) -> None:
+    """The key of this cluster in the Secret that the steps mount."""
+    change = {"stringData": {f"default.{cluster}": talosconfig(management, cluster)}}
+    management.patch("secret", SECRET, change, "argo")
+
+
+def begin(management: Management, cluster: str, *flags: str, template: str = TEMPLATE) -> Run:
+    """Start a run that may act, with what `python -m workflows submit` would send."""
+    where = ("--site", str(SITE), "--cluster", cluster, "--cluster-namespace", "default")
+    done = management.workflows("submit", *where, "--dry-run", "client", "-o", "json", *QUICK, *flags)
+    assert done.returncode == 0, done.stderr
+    body = json.loads(done.stdout)
+    body["spec"]["workflowTemplateRef"]["name"] = template
+    created = management.kubectl("create", "-f", "-", "-o", "name", stdin=json.dumps(body))
+    return Run(management, created.strip().split("/")[-1])
+
+
+def machines(management: Management, cluster: str, scope: str) -> list[Object]:
+    """Machines of one scope of a lab."""
+    found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={cluster}")
+    return [one for one in found if (CONTROL_PLANE in one["metadata"]["labels"]) == (scope == "control-plane")]
+
+
+def annotate(management: Management, machine: str, **faults: str | None) -> None:
+    """Set faults of talos-lab on a Machine (`node="hung"`), or take them away (None)."""
+    change = {"metadata": {"annotations": {f"lab.talos/{key}": value for key, value in faults.items()}}}
+    management.patch("machines", machine, change)
+
+
+def newer(management: Management, cluster: str) -> str:
+    """The next patch version of a lab."""
+    tcp = management.get("taloscontrolplanes", f"{cluster}-cp")["spec"]["version"]
+    workers = management.get("machinedeployments", f"{cluster}-workers")["spec"]["template"]["spec"]["version"]
+    return f"v1.35.{max(int(version.split('.')[2]) for version in (tcp, workers)) + 1}"
+
+
+def roll_into_a_fault(management: Management, cluster: str, scope: str, **faults: str) -> str:
+    """Roll one scope; the first new machine is born with these faults. Its name."""
+    known = {one["metadata"]["uid"] for one in machines(management, cluster, scope)}
+    version = newer(management, cluster)
+    if scope == "control-plane":
+        management.patch("taloscontrolplanes", f"{cluster}-cp", {"spec": {"version": version}})
+    else:
+        change = {"spec": {"template": {"spec": {"version": version}}}}
+        management.patch("machinedeployments", f"{cluster}-workers", change)
+
+    def born() -> str | None:
+        new = [one for one in machines(management, cluster, scope) if one["metadata"]["uid"] not in known]
+        return str(new[0]["metadata"]["name"]) if new else None
+
+    name = str(wait_for(f"a new machine of {cluster}, {scope}", born, 120, 0.2))
+    annotate(management, name, **faults)
+    return name
+
+
+def reboots(management: Management, machine: str) -> int:
+    """How often talos-lab has rebooted this machine."""
+    return reboots_of(management.get("machine", machine))
+
+
+def reboots_of(machine: Object) -> int:
+    return int(machine["metadata"].get("annotations", {}).get("lab.talos/reboots", "0"))
+
+
+def log_of(management: Management, run: Run, step: str) -> str:
+    """What the living pod of this step has said so far."""
+    return management.kubectl("-n", "argo", "logs", run.pod(step), "-c", "main")
+
+
+def wait_for_word(management: Management, run: Run, step: str, *words: str, seconds: float = 180) -> str:
+    """Wait until one line of the step holds all these words; that line."""
+
+    def line() -> str | None:
+        return next((row for row in log_of(management, run, step).splitlines() if all(w in row for w in words)), None)
+
+    return str(wait_for(f"{run.name}, step {step}, to say {words}", line, seconds, 2))
+
+
+def settle(management: Management, cluster: str) -> None:
+    """Wait until the whole lab is rolled and every machine is Ready."""
+
+    def converged() -> bool:
+        return "converged" in management.guards("preflight", "--cluster-name", cluster).stdout
+
+    wait_for(f"{cluster} to be whole", converged, 400, 3)
+
+
+def lease(management: Management, cluster: str) -> Any:
+    return management.get("lease", f"capi-rollout-{cluster}")
+
+
+@contextmanager
+def fault(management: Management, machine: str, **faults: str) -> Iterator[None]:
+    """A fault of talos-lab on this Machine while the block runs."""
+    annotate(management, machine, **faults)
+    try:
+        yield
+    finally:
+        annotate(management, machine, **dict.fromkeys(faults))

@@ -1,0 +1,70 @@
+"""Scenarios side by side: each takes minutes of waiting and one lab; several labs take turns at all of them.
+
+A scenario is a function of (management, name of a whole lab) that returns what there is to be asserted. A test names
+its own with `@pytest.mark.plays(scenario)` and takes the fixture `played`.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any
+
+from tests.cluster.management import Management
+from tests.cluster.remediating import give_credential, machines, settle
+
+Scenario = Callable[[Management, str], Any]
+
+
+class Stage:
+    """Plays scenarios on labs that are Ready; each of them once, however many tests look at it."""
+
+    def __init__(self, management: Management, labs: Iterable[str]) -> None:
+        self._management = management
+        self._free: SimpleQueue[str] = SimpleQueue()
+        for lab in labs:
+            give_credential(management, lab)
+            self._free.put(lab)
+        self._pool = ThreadPoolExecutor(self._free.qsize())
+        self._played: dict[Scenario, Future[Any]] = {}
+
+    def begin(self, scenarios: Iterable[Scenario]) -> None:
+        for scenario in dict.fromkeys(scenarios):
+            self._played[scenario] = self._pool.submit(self._play, scenario)
+
+    def outcome(self, scenario: Scenario) -> Any:
+        """What the scenario returned; raises what it raised."""
+        return self._played[scenario].result()
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _play(self, scenario: Scenario) -> Any:
+        lab = self._free.get()
+        try:
+            make_whole(self._management, lab)
+            return scenario(self._management, lab)
+        finally:
+            self._free.put(lab)
+
+
+def make_whole(management: Management, lab: str) -> None:
+    """As new, after whatever was played here before: no run, no memory of one, no fault, every machine Ready."""
+    labels = f"capi-rollout/cluster={lab}"
+    for run in management.list("workflows", "argo", labels):
+        management.kubectl("-n", "argo", "delete", "workflow", run["metadata"]["name"])
+    management.kubectl("-n", "default", "delete", "lease", f"capi-rollout-{lab}", "--ignore-not-found")
+    clean(management, "clusters", lab)
+    for scope in ("control-plane", "workers"):
+        for machine in machines(management, lab, scope):
+            clean(management, "machines", machine["metadata"]["name"])
+    settle(management, lab)
+
+
+def clean(management: Management, kind: str, name: str) -> None:
+    """Take away every annotation that a test sets."""
+    ours = ("lab.talos/", "capi-rollout/hold", "pre-drain.", "pre-terminate.", "cluster.x-k8s.io/paused")
+    kept = ("lab.talos/boot-", "lab.talos/reboot")  # what talos-lab itself writes
+    notes = management.get(kind, name)["metadata"].get("annotations", {})
+    gone = [key for key in notes if key.startswith(ours) and not key.startswith(kept)]
+    if gone:
+        management.patch(kind, name, {"metadata": {"annotations": dict.fromkeys(gone)}})
