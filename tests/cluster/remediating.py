@@ -1,4 +1,4 @@
-"""Runs that may act: the template exported with remediation enabled, and machines that get stuck while they are born."""
+"""Runs that may act: the template exported with remediation enabled, and machines that get stuck in their birth."""
 
 import copy
 import json
