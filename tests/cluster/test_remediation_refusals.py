@@ -169,9 +169,10 @@ def test_the_machine_that_the_step_runs_on_is_not_touched(played: tuple[str, int
 
 def stuck_drain(management: Management, lab: str) -> tuple[Played, Run]:
     """The old machine does not go: a drain that somebody holds. Before that a machine is down that nobody rolls."""
-    down = machines(management, lab, "workers")[0]["metadata"]["name"]
+    oldest = min(machines(management, lab, "workers"), key=lambda one: one["metadata"]["creationTimestamp"])
+    down = oldest["metadata"]["name"]
     with fault(management, down, node="not-ready"):
-        wait_for("it to be down", lambda: "[unhealthy]" in _preflight(management, lab) or None, 60, 2)
+        wait_for("it to be down", lambda: "unhealthy: " in _preflight(management, lab), 60, 2)
         before = begin(management, lab, "--scope", "workers", "--workers-timeout", "61s").ended(120)
     settle(management, lab)
     with recording(management, lab) as seen:
