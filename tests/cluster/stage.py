@@ -1,7 +1,7 @@
 """Scenarios side by side: each takes minutes of waiting and one lab; several labs take turns at all of them.
 
 A scenario is a function of (management, name of a whole lab) that returns what there is to be asserted. A test names
-its own with `@pytest.mark.plays(scenario)` and takes the fixture `played`.
+its own with `@pytest.mark.plays.with_args(scenario)` and takes the fixture `played`.
 """
 
 from collections.abc import Callable, Iterable

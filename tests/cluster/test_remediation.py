@@ -52,7 +52,7 @@ def heals(management: Management, lab: str) -> Played:
     return play(management, lab, node="hung")
 
 
-@pytest.mark.plays(heals)
+@pytest.mark.plays.with_args(heals)
 def test_a_worker_that_a_reboot_heals_is_rebooted_once(played: Played) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.reboots == {played.stuck: 1}
@@ -68,7 +68,7 @@ def breaks(management: Management, lab: str) -> tuple[Played, Played]:
     return first, play(management, lab, node="hung")
 
 
-@pytest.mark.plays(breaks)
+@pytest.mark.plays.with_args(breaks)
 def test_a_worker_that_a_reboot_does_not_heal_is_deleted_once(played: tuple[Played, Played]) -> None:
     first, _ = played
     assert (first.run.exit, first.run.phase) == (0, "Succeeded"), first.run.message
@@ -81,7 +81,7 @@ def test_a_worker_that_a_reboot_does_not_heal_is_deleted_once(played: tuple[Play
     assert says(summary, "delete", first.stuck)
 
 
-@pytest.mark.plays(breaks)
+@pytest.mark.plays.with_args(breaks)
 def test_the_budget_of_24_hours_holds_for_the_next_run(played: tuple[Played, Played]) -> None:
     first, second = played
     assert (second.run.exit, second.run.phase) == (3, "Failed"), second.run.message
@@ -101,7 +101,7 @@ def spends(management: Management, lab: str) -> tuple[Played, Played]:
     return first, second
 
 
-@pytest.mark.plays(spends)
+@pytest.mark.plays.with_args(spends)
 def test_with_remediate_reboot_a_machine_is_never_deleted(played: tuple[Played, Played]) -> None:
     first, _ = played
     assert (first.run.exit, first.run.phase) == (3, "Failed"), first.run.message
@@ -111,7 +111,7 @@ def test_with_remediate_reboot_a_machine_is_never_deleted(played: tuple[Played, 
     assert "deletionTimestamp" not in first.machine["metadata"]
 
 
-@pytest.mark.plays(spends)
+@pytest.mark.plays.with_args(spends)
 def test_the_act_after_the_last_allowed_one_is_refused(played: tuple[Played, Played]) -> None:
     _, second = played
     assert (second.run.exit, second.run.phase) == (3, "Failed"), second.run.message
@@ -125,7 +125,7 @@ def unarmed(management: Management, lab: str) -> Played:
     return play(management, lab, "--max-remediations", "0", "--workers-timeout", "2m", node="hung")
 
 
-@pytest.mark.plays(unarmed)
+@pytest.mark.plays.with_args(unarmed)
 def test_a_run_that_only_watches_does_nothing_and_times_out(played: Played) -> None:
     assert (played.run.exit, played.run.phase) == (4, "Failed"), played.run.message
     assert played.stuck in played.run.message

@@ -61,7 +61,7 @@ def member_present(management: Management, lab: str) -> Etcd:
     return Etcd(run, stuck, seen, still)
 
 
-@pytest.mark.plays(member_present)
+@pytest.mark.plays.with_args(member_present)
 def test_a_stuck_member_is_rebooted_though_the_provider_calls_etcd_unhealthy(played: Etcd) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.condition["status"] == "False"
@@ -80,7 +80,7 @@ def member_gone(management: Management, lab: str) -> Etcd:
     return Etcd(run, stuck, seen, condition)
 
 
-@pytest.mark.plays(member_gone)
+@pytest.mark.plays.with_args(member_gone)
 def test_a_machine_that_is_no_member_any_more_is_deleted_in_the_end(played: Etcd) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.condition["status"] == "False"
@@ -137,7 +137,7 @@ def doubtful(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
     return told, done, Played(run, stuck, seen)
 
 
-@pytest.mark.plays(doubtful)
+@pytest.mark.plays.with_args(doubtful)
 def test_what_is_not_proven_of_etcd_is_told_by_its_rule_and_nothing_is_touched(
     played: tuple[dict[str, str], int, Played],
 ) -> None:
@@ -146,7 +146,7 @@ def test_what_is_not_proven_of_etcd_is_told_by_its_rule_and_nothing_is_touched(
     assert set(told) == set(DOUBTS)
 
 
-@pytest.mark.plays(doubtful)
+@pytest.mark.plays.with_args(doubtful)
 def test_with_the_proof_the_same_run_acts(played: tuple[dict[str, str], int, Played]) -> None:
     *_, after = played
     assert (after.run.exit, after.run.phase) == (0, "Succeeded"), after.run.message
@@ -173,7 +173,7 @@ def _preflight(management: Management, lab: str) -> str:
     return management.guards("preflight", *flags).stdout
 
 
-@pytest.mark.plays(two_voters)
+@pytest.mark.plays.with_args(two_voters)
 def test_of_two_voters_none_is_touched(played: tuple[str, int, Played]) -> None:
     word, done, after = played
     assert "2 voting members" in word

@@ -115,7 +115,7 @@ def killed_before_the_intent(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, intent_of("reboot"), kill)
 
 
-@pytest.mark.plays(killed_before_the_intent)
+@pytest.mark.plays.with_args(killed_before_the_intent)
 def test_a_step_killed_before_its_intent_is_on_record_begins_anew(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.reboots == {played.stuck: 1}
@@ -125,7 +125,7 @@ def killed_after_the_intent(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, intent_of("reboot"), kill, after=True)
 
 
-@pytest.mark.plays(killed_after_the_intent)
+@pytest.mark.plays.with_args(killed_after_the_intent)
 def test_a_reboot_that_may_have_been_sent_is_not_sent_again(played: Disturbed) -> None:
     """It never was: after five minutes without a proof the run says so and ends, rather than try twice."""
     assert (played.run.exit, played.run.phase) == (3, "Failed"), played.run.message
@@ -139,7 +139,7 @@ def evicted_after_the_reboot(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, after_the_reboot, evict)
 
 
-@pytest.mark.plays(evicted_after_the_reboot)
+@pytest.mark.plays.with_args(evicted_after_the_reboot)
 def test_the_next_pod_finds_the_proof_of_the_reboot(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.reboots == {played.stuck: 1}
@@ -153,7 +153,7 @@ def killed_before_the_delete(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, the_delete, kill, node="not-ready")
 
 
-@pytest.mark.plays(killed_before_the_delete)
+@pytest.mark.plays.with_args(killed_before_the_delete)
 def test_a_delete_that_may_have_been_sent_is_not_sent_again(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (3, "Failed"), played.run.message
     assert "it is not repeated" in played.run.message
@@ -165,7 +165,7 @@ def killed_and_the_delete_arrives_late(management: Management, lab: str) -> Dist
     return disturbed(management, lab, the_delete, kill_and_arrive_late, node="not-ready")
 
 
-@pytest.mark.plays(killed_and_the_delete_arrives_late)
+@pytest.mark.plays.with_args(killed_and_the_delete_arrives_late)
 def test_a_delete_that_arrives_late_is_the_only_one(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.deletes == [200]
@@ -176,7 +176,7 @@ def evicted_after_the_delete(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, the_delete, evict, after=True, node="not-ready")
 
 
-@pytest.mark.plays(evicted_after_the_delete)
+@pytest.mark.plays.with_args(evicted_after_the_delete)
 def test_a_delete_whose_answer_was_lost_is_proven_by_the_machine(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.deletes == [200]
@@ -187,7 +187,7 @@ def controller_restarted_before_the_delete(management: Management, lab: str) -> 
     return disturbed(management, lab, the_delete, restart_controller, node="not-ready")
 
 
-@pytest.mark.plays(controller_restarted_before_the_delete)
+@pytest.mark.plays.with_args(controller_restarted_before_the_delete)
 def test_a_restart_of_argo_changes_nothing(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
     assert played.deletes == [200]
@@ -220,7 +220,7 @@ def recreated_before_the_delete(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, the_delete, recreate, node="not-ready")
 
 
-@pytest.mark.plays(recreated_before_the_delete)
+@pytest.mark.plays.with_args(recreated_before_the_delete)
 def test_a_machine_of_the_same_name_is_not_hit(played: Disturbed) -> None:
     assert played.deletes[0] == 409, "the API server compared the UID"
     assert (played.run.exit, played.run.phase) == (0, "Succeeded"), played.run.message
@@ -253,14 +253,14 @@ def lease_stolen(management: Management, lab: str) -> Disturbed:
     return disturbed(management, lab, intent_of("reboot"), steal_lease, *SHORT)
 
 
-@pytest.mark.plays(lease_deleted)
+@pytest.mark.plays.with_args(lease_deleted)
 def test_a_run_whose_lease_was_deleted_does_nothing_any_more(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (4, "Failed"), played.run.message
     assert "was deleted" in played.run.message
     assert played.reboots == {}
 
 
-@pytest.mark.plays(lease_stolen)
+@pytest.mark.plays.with_args(lease_stolen)
 def test_a_run_whose_lease_was_stolen_does_nothing_any_more(played: Disturbed) -> None:
     assert (played.run.exit, played.run.phase) == (4, "Failed"), played.run.message
     assert "was taken by elsewhere/" in played.run.message
@@ -282,7 +282,7 @@ def two_installations(management: Management, lab: str) -> tuple[Played, str]:
         return Played(run, stuck, seen), word
 
 
-@pytest.mark.plays(two_installations)
+@pytest.mark.plays.with_args(two_installations)
 def test_a_second_installation_watches_only(played: tuple[Played, str]) -> None:
     first, word = played
     assert "it is never taken over" in word
@@ -307,7 +307,7 @@ def zombie(management: Management, lab: str) -> tuple[str, int, Played]:
     return word, done, play(management, lab, node="hung")
 
 
-@pytest.mark.plays(zombie)
+@pytest.mark.plays.with_args(zombie)
 def test_a_zombie_of_a_finished_workflow_does_nothing(played: tuple[str, int, Played]) -> None:
     word, done, after = played
     assert "is Succeeded, must be Running" in word

@@ -124,7 +124,7 @@ def withheld(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
     return told, done, Played(run, stuck, seen)
 
 
-@pytest.mark.plays(withheld)
+@pytest.mark.plays.with_args(withheld)
 def test_nothing_is_touched_while_something_forbids_it_and_each_reason_is_told(
     played: tuple[dict[str, str], int, Played],
 ) -> None:
@@ -138,7 +138,7 @@ def test_nothing_is_touched_while_something_forbids_it_and_each_reason_is_told(
     assert "RemoteConnectionProbe is False" in told["R-sight"]
 
 
-@pytest.mark.plays(withheld)
+@pytest.mark.plays.with_args(withheld)
 def test_when_the_last_reason_is_gone_the_same_run_acts(played: tuple[dict[str, str], int, Played]) -> None:
     *_, after = played
     assert (after.run.exit, after.run.phase) == (0, "Succeeded"), after.run.message
@@ -159,7 +159,7 @@ def own_node(management: Management, lab: str) -> tuple[str, int, Run]:
     return word, done, run.ended(300)
 
 
-@pytest.mark.plays(own_node)
+@pytest.mark.plays.with_args(own_node)
 def test_the_machine_that_the_step_runs_on_is_not_touched(played: tuple[str, int, Run]) -> None:
     word, done, run = played
     assert "this step itself runs on node" in word
@@ -192,7 +192,7 @@ def _preflight(management: Management, lab: str) -> str:
     return management.guards("preflight", *flags).stdout
 
 
-@pytest.mark.plays(stuck_drain)
+@pytest.mark.plays.with_args(stuck_drain)
 def test_a_stuck_drain_is_told_with_its_reason_and_left_alone(played: tuple[Played, Run]) -> None:
     after, _ = played
     assert (after.run.exit, after.run.phase) == (4, "Failed"), after.run.message
@@ -202,7 +202,7 @@ def test_a_stuck_drain_is_told_with_its_reason_and_left_alone(played: tuple[Play
     assert sum("deletionTimestamp" in one["metadata"] for one in after.seen.seen.values()) == 1
 
 
-@pytest.mark.plays(stuck_drain)
+@pytest.mark.plays.with_args(stuck_drain)
 def test_a_machine_that_was_down_before_the_run_is_not_touched(played: tuple[Played, Run]) -> None:
     _, before = played
     assert (before.exit, before.phase) == (3, "Failed"), before.message
