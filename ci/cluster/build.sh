@@ -111,8 +111,8 @@ build_tools() {
 }
 
 [ $# -gt 0 ] || fail "name one or more groups: etcd k8s argo capi talos lab events tools talosctl"
-exec 9> "$bin/.lock"; flock 9                               # two builds of the same thing would trample each other
 for group in "$@"; do
   declare -F "build_$group" > /dev/null || fail "unknown group $group (etcd k8s argo capi talos lab events tools talosctl)"
+  exec 9> "$bin/.lock-$group"; flock 9                      # two builds of the same thing would trample each other
   ("build_$group")
 done
