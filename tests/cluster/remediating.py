@@ -82,7 +82,9 @@ def newer(management: Management, cluster: str) -> str:
 
 
 def roll_into_a_fault(management: Management, cluster: str, scope: str, **faults: str) -> str:
-    """Roll one scope; the first new machine is born with these faults. Its name."""
+    """Roll one scope; the first new machine is born with these faults of talos-lab (`node="hung"`). Its name."""
+    births = {"metadata": {"annotations": {"lab.talos/births": json.dumps({scope: [faults]})}}}
+    management.patch("clusters", cluster, births)
     known = {one["metadata"]["uid"] for one in machines(management, cluster, scope)}
     version = newer(management, cluster)
     if scope == "control-plane":
@@ -95,18 +97,16 @@ def roll_into_a_fault(management: Management, cluster: str, scope: str, **faults
         new = [one for one in machines(management, cluster, scope) if one["metadata"]["uid"] not in known]
         return str(new[0]["metadata"]["name"]) if new else None
 
-    name = str(wait_for(f"a new machine of {cluster}, {scope}", born, 120, 0.2))
-    annotate(management, name, **faults)
-    return name
+    return str(wait_for(f"a new machine of {cluster}, {scope}", born, 120, 0.5))
 
 
 def reboots(management: Management, machine: str) -> int:
-    """How often talos-lab has rebooted this machine."""
+    """How many calls for a reboot have reached this machine."""
     return reboots_of(management.get("machine", machine))
 
 
 def reboots_of(machine: Object) -> int:
-    return int(machine["metadata"].get("annotations", {}).get("lab.talos/reboots", "0"))
+    return int(machine["metadata"].get("annotations", {}).get("lab.talos/reboot-calls", "0"))
 
 
 def log_of(management: Management, run: Run, step: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.cluster.management import Management, Object, Recording, Run, recording
-from tests.cluster.remediating import annotate, begin, reboots_of, roll_into_a_fault, settle
+from tests.cluster.remediating import begin, reboots_of, roll_into_a_fault, settle
 
 pytestmark = pytest.mark.cluster("capi")
 
@@ -29,7 +29,7 @@ class Played:
 
     @property
     def reboots(self) -> dict[str, int]:
-        """Machine -> how often talos-lab rebooted it; machines that it never rebooted are left out."""
+        """Machine -> how many calls for a reboot reached it; machines that got none are left out."""
         counted = {one["metadata"]["name"]: reboots_of(one) for one in self.seen.seen.values()}
         return {name: count for name, count in counted.items() if count}
 
@@ -64,7 +64,7 @@ def test_a_worker_that_a_reboot_heals_is_rebooted_once(played: Played) -> None:
 
 def breaks(management: Management, lab: str) -> tuple[Played, Played]:
     """Only a new machine helps; both acts of the budget are spent on it. Then another roll meets another hung one."""
-    first = play(management, lab, node="not-ready")
+    first = play(management, lab, node="broken")
     return first, play(management, lab, node="hung")
 
 
@@ -94,10 +94,10 @@ def test_the_budget_of_24_hours_holds_for_the_next_run(played: tuple[Played, Pla
 
 def spends(management: Management, lab: str) -> tuple[Played, Played]:
     """A site that never deletes; then one whose next act is one too many."""
-    first = play(management, lab, "--remediate", "reboot", node="not-ready")
-    annotate(management, first.stuck, node=None)
+    first = play(management, lab, "--remediate", "reboot", node="broken")
+    management.kubectl("delete", "machine", first.stuck)  # what a person would do
     settle(management, lab)
-    second = play(management, lab, "--acknowledge", "true", node="not-ready")
+    second = play(management, lab, "--acknowledge", "true", node="broken")
     return first, second
 
 

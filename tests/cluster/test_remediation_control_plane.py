@@ -74,7 +74,7 @@ def member_gone(management: Management, lab: str) -> Etcd:
     """It has left etcd and no reboot brings it back: only a new machine does."""
     with recording(management, lab) as seen:
         run = begin(management, lab, "--scope", STEP)
-        stuck = roll_into_a_fault(management, lab, STEP, node="not-ready", etcd="absent")
+        stuck = roll_into_a_fault(management, lab, STEP, node="broken", etcd="absent")
         condition = unhealthy_etcd(management, lab)
         run.ended(720)
     return Etcd(run, stuck, seen, condition)

@@ -150,7 +150,7 @@ def test_the_next_pod_finds_the_proof_of_the_reboot(played: Disturbed) -> None:
 
 
 def killed_before_the_delete(management: Management, lab: str) -> Disturbed:
-    return disturbed(management, lab, the_delete, kill, node="not-ready")
+    return disturbed(management, lab, the_delete, kill, node="broken")
 
 
 @pytest.mark.plays.with_args(killed_before_the_delete)
@@ -162,7 +162,7 @@ def test_a_delete_that_may_have_been_sent_is_not_sent_again(played: Disturbed) -
 
 
 def killed_and_the_delete_arrives_late(management: Management, lab: str) -> Disturbed:
-    return disturbed(management, lab, the_delete, kill_and_arrive_late, node="not-ready")
+    return disturbed(management, lab, the_delete, kill_and_arrive_late, node="broken")
 
 
 @pytest.mark.plays.with_args(killed_and_the_delete_arrives_late)
@@ -173,7 +173,7 @@ def test_a_delete_that_arrives_late_is_the_only_one(played: Disturbed) -> None:
 
 
 def evicted_after_the_delete(management: Management, lab: str) -> Disturbed:
-    return disturbed(management, lab, the_delete, evict, after=True, node="not-ready")
+    return disturbed(management, lab, the_delete, evict, after=True, node="broken")
 
 
 @pytest.mark.plays.with_args(evicted_after_the_delete)
@@ -184,7 +184,7 @@ def test_a_delete_whose_answer_was_lost_is_proven_by_the_machine(played: Disturb
 
 
 def controller_restarted_before_the_delete(management: Management, lab: str) -> Disturbed:
-    return disturbed(management, lab, the_delete, restart_controller, node="not-ready")
+    return disturbed(management, lab, the_delete, restart_controller, node="broken")
 
 
 @pytest.mark.plays.with_args(controller_restarted_before_the_delete)
@@ -217,7 +217,7 @@ def recreate(management: Management, _run: Run, _proxy: WriteProxy, hold: Hold, 
 
 
 def recreated_before_the_delete(management: Management, lab: str) -> Disturbed:
-    return disturbed(management, lab, the_delete, recreate, node="not-ready")
+    return disturbed(management, lab, the_delete, recreate, node="broken")
 
 
 @pytest.mark.plays.with_args(recreated_before_the_delete)
