@@ -60,11 +60,14 @@ def make_whole(management: Management, lab: str) -> None:
     settle(management, lab)
 
 
+FAULT_OF_BOOT = "lab.talos/boot"
+
+
 def clean(management: Management, kind: str, name: str) -> None:
     """Take away every annotation that a test sets."""
     ours = ("lab.talos/", "capi-rollout/hold", "pre-drain.", "pre-terminate.", "cluster.x-k8s.io/paused")
-    kept = ("lab.talos/boot-", "lab.talos/reboots", "lab.talos/reboot-calls", "lab.talos/reboot-mode", "lab.talos/born")  # what talos-lab itself writes
+    kept = ("lab.talos/bo", "lab.talos/reboot")  # boot-id, reboot-calls, born: what talos-lab itself writes
     notes = management.get(kind, name)["metadata"].get("annotations", {})
-    gone = [key for key in notes if key.startswith(ours) and not key.startswith(kept)]
+    gone = [key for key in notes if key.startswith(ours) and not (key.startswith(kept) and key != FAULT_OF_BOOT)]
     if gone:
         management.patch(kind, name, {"metadata": {"annotations": dict.fromkeys(gone)}})
