@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
+from guards.naming import HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION
 from tests.cluster.management import Management
 from tests.cluster.remediating import give_credential, machines, settle
 
@@ -60,14 +61,13 @@ def make_whole(management: Management, lab: str) -> None:
     settle(management, lab)
 
 
-FAULT_OF_BOOT = "lab.talos/boot"
+FAULTS = ("apid", "boot", "births", "etcd", "hostname", "node", "reboot", "reboot-seconds", "stage")
 
 
 def clean(management: Management, kind: str, name: str) -> None:
-    """Take away every annotation that a test sets."""
-    ours = ("lab.talos/", "capi-rollout/hold", "pre-drain.", "pre-terminate.", "cluster.x-k8s.io/paused")
-    kept = ("lab.talos/bo", "lab.talos/reboot")  # boot-id, reboot-calls, born: what talos-lab itself writes
+    """Take away every annotation that a test sets; what talos-lab itself writes stays."""
+    ours = {f"lab.talos/{fault}" for fault in FAULTS} | {HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION}
     notes = management.get(kind, name)["metadata"].get("annotations", {})
-    gone = [key for key in notes if key.startswith(ours) and not (key.startswith(kept) and key != FAULT_OF_BOOT)]
+    gone = [key for key in notes if key in ours or key.startswith(("pre-drain.", "pre-terminate."))]
     if gone:
         management.patch(kind, name, {"metadata": {"annotations": dict.fromkeys(gone)}})
