@@ -15,7 +15,7 @@ from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
 from tests.cluster import remediating
-from tests.cluster.management import SITE, Management, Object, labs
+from tests.cluster.management import SITE, Management, Object, started
 from tests.cluster.stage import Stage
 from workflows.export import export
 from workflows.site import load
@@ -55,7 +55,7 @@ def stage(management: Management, remediating_template: Object, request: pytest.
     """All scenarios that the tests of this session ask for have begun."""
     wanted = [marker.args[0] for item in request.session.items if (marker := item.get_closest_marker("plays"))]
     names = STUCK[: len(set(wanted))]
-    with labs(management, *(("talos", name) for name in names)):
+    with started(*(("talos", name) for name in names)):
         found = Stage(management, names)
         found.begin(wanted)
         yield found
