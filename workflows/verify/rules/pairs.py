@@ -1,0 +1,64 @@
+"""What must be applied before what, and what is applied with what."""
+
+from collections.abc import Callable, Iterator
+
+from guards.kube.access import MACHINE_DEPLOYMENT, TALOS_CONFIG_TEMPLATE, TALOS_CONTROL_PLANE
+from workflows.manifests import SYNC_WAVE
+from workflows.verify.builds import Build
+from workflows.verify.located import Node
+from workflows.verify.objects import Object
+from workflows.verify.rules.references import cluster_of, references_of, same_namespace
+from workflows.verify.tree import Tree
+
+Applied = tuple[Build, Object]
+"""An object, and the build that applies it."""
+
+
+def pairs(tree: Tree) -> Iterator[tuple[Applied, Applied]]:
+    """(first, then): a template before its MachineDeployment, each MachineDeployment before its TalosControlPlane."""
+    deployments = [each for each in tree.applied if each[1].is_a(MACHINE_DEPLOYMENT)]
+    for build, item in deployments:
+        for reference in references_of(item):
+            for other in _nearest(build, reference.means, tree):
+                if other[1].is_a(TALOS_CONFIG_TEMPLATE) or other[1].is_machine_template:
+                    yield other, (build, item)
+    for build, item in tree.applied:
+        if item.is_a(TALOS_CONTROL_PLANE):
+            mine = [each for each in deployments if _same_cluster(each[1], item)]
+            own = [each for each in mine if each[0] is build]
+            yield from ((each, (build, item)) for each in own or mine)
+
+
+def _nearest(build: Build, means: Callable[[Object], bool], tree: Tree) -> list[Applied]:
+    found = [each for each in tree.applied if means(each[1])]
+    return [each for each in found if each[0] is build] or found[:1]
+
+
+def _same_cluster(one: Object, other: Object) -> bool:
+    return same_namespace(one.namespace, other.namespace) and cluster_of(one) in (cluster_of(other), "")
+
+
+def wave(item: Object) -> int:
+    """Argo CD's sync wave; 0 when absent or no number."""
+    written = item.annotation(SYNC_WAVE)
+    return (number(written) if written else None) or 0
+
+
+def number(written: Node) -> int | None:
+    """An annotation that is a whole number; annotations are text, so it has to be in quotes."""
+    try:
+        return int(written.value) if isinstance(written.value, str) else None
+    except ValueError:
+        return None
+
+
+def dependencies(tree: Tree, item: Object) -> list[Object]:
+    """Flux Kustomizations that are ready before this one, directly or not."""
+    found: list[Object] = []
+    ahead = [item]
+    while ahead:
+        names = {entry.text("name") for entry in ahead.pop().root.items("spec", "dependsOn")}
+        new = [each for each in tree.flux.values() if each.name in names and each not in found]
+        found += new
+        ahead += new
+    return found
