@@ -115,11 +115,10 @@ class Builder:
         return True
 
     def _generator(self, folder: str, entry: Node, build: Build) -> None:
-        inline = "\n" in str(entry.value)
-        path = entry.place.path if inline else self._path(folder, entry)
+        path = entry.place.path if entry.block else self._path(folder, entry)
         if path is None:
             return
-        documents = self.sources.inline(entry) if inline else self.sources.documents(path)
+        documents = self.sources.inline(entry) if entry.block else self.sources.documents(path)
         if documents is None:
             self._stop(entry.place, f"generator {entry.value} does not exist")
             return
@@ -134,7 +133,7 @@ class Builder:
     def _not_followed(self, content: Node, build: Build) -> None:
         judged = [each for each in build.objects if each.judged]
         for key in CANNOT_FOLLOW:
-            if content.at(key) and judged:
+            if content.entries().get(key) and content.value[key].value and judged:
                 names = ", ".join(str(each) for each in judged[:3])
                 self._unread(content.value[key].place, f"{key} may change {names}: their values are not known here")
         for key in ADD_UNSEEN:
@@ -166,7 +165,7 @@ class Builder:
                     self._stop(patch.place, f"the patch does not fit: {error}")
 
     def _patch_documents(self, folder: str, entry: Node) -> list[Node]:
-        inline = entry.at("patch") if isinstance(entry.value, dict) else entry if "\n" in str(entry.value) else None
+        inline = entry.at("patch") if isinstance(entry.value, dict) else entry if entry.block else None
         if inline is not None:
             return self.sources.inline(inline)
         name = entry.text("path") if isinstance(entry.value, dict) else str(entry.value)

@@ -1,5 +1,6 @@
 """YAML in which every value knows its file and line. Values are never changed in place: a patch makes new ones."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ class Node:
     value: Any
     """A scalar, or dict[str, Node], or list[Node]."""
     place: Place
+    block: bool = False
+    """Text that begins on the line after its key (`|` or `>`)."""
 
     def at(self, *path: str | int) -> "Node | None":
         """The value at the path; None when absent or null."""
@@ -91,7 +94,9 @@ def documents(text: str, path: str, before: int = 0) -> Iterator[Node]:
             if node.value is not None:
                 yield node
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # The end of an open quote or bracket is found far below; what to mend is where it opens.
+        opened = error.context_mark if re.search("quoted|flow", error.context or "") else None
+        mark = opened or error.problem_mark or error.context_mark
         line = before + (mark.line + 1 if mark else 1)
         raise NotYaml(Place(path, line), " ".join(filter(None, [error.context, error.problem]))) from error
     except yaml.reader.ReaderError as error:
@@ -107,20 +112,21 @@ def _value(node: yaml.Node, path: str, before: int, above: tuple[int, ...]) -> A
         _no_twins(node)
         _SCALARS.flatten_mapping(node)  # `<<`
         return {
-            str(key.value): Node(_value(value, path, before, inside), Place(path, before + key.start_mark.line + 1))
-            for key, value in node.value
+            str(key.value): _node(value, path, before, key.start_mark.line, inside) for key, value in node.value
         }
     if isinstance(node, yaml.SequenceNode):
-        return [
-            Node(_value(item, path, before, inside), Place(path, before + item.start_mark.line + 1))
-            for item in node.value
-        ]
+        return [_node(item, path, before, item.start_mark.line, inside) for item in node.value]
     if node.tag == _TIMESTAMP:
         return node.value
     try:
         return _SCALARS.construct_object(node)  # type: ignore[no-untyped-call]
     except ValueError as error:
         raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+
+def _node(node: yaml.Node, path: str, before: int, line: int, above: tuple[int, ...]) -> Node:
+    place = Place(path, before + line + 1)
+    return Node(_value(node, path, before, above), place, getattr(node, "style", None) in ("|", ">"))
 
 
 def _no_twins(node: yaml.MappingNode) -> None:

@@ -25,9 +25,8 @@ class Sources:
         return self._read[path]
 
     def inline(self, scalar: Node) -> list[Node]:
-        """YAML inside a YAML scalar; a block begins on the next line."""
-        text, line = str(scalar.value), scalar.place.line
-        return self._all(text, scalar.place.path, line if "\n" in text else line - 1)
+        """YAML inside a YAML scalar."""
+        return self._all(str(scalar.value), scalar.place.path, scalar.place.line - (not scalar.block))
 
     def kustomization(self, folder: str) -> Node | None:
         for name in KUSTOMIZATIONS:

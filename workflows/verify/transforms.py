@@ -106,9 +106,8 @@ def annotated(item: Object, content: Node) -> Object:
 def _with_pairs(item: Object, which: str, pairs: dict[str, Node]) -> Object:
     if not pairs:
         return item
-    old = item.root.at("metadata", which)
-    place = old.place if old else next(iter(pairs.values())).place
-    return _with_metadata(item, which, Node({**(old.value if old else {}), **pairs}, place))
+    old = item.root.entries("metadata", which)
+    return _with_metadata(item, which, Node(old | pairs, item.place("metadata", which)))
 
 
 def _with_metadata(item: Object, key: str, value: Node) -> Object:

@@ -29,7 +29,7 @@ def health(tree: Tree) -> Iterator[Finding]:
         of_first, of_then = tree.flux.get(first.folder), tree.flux.get(then.folder)
         if of_first is not None and of_then is not None:
             yield from _flux_waits(tree, of_first, of_then)
-        elif first is then and wave(workers) < wave(control_plane):
+        elif first is then and (wave(workers) or 0) < (wave(control_plane) or 0):
             yield from _argo_cd_waits(tree, workers)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from guards.kube.access import MACHINE_DEPLOYMENT, TALOS_CONFIG_TEMPLATE, TALOS_CONTROL_PLANE
+from guards.kube.access import CLUSTER, MACHINE_DEPLOYMENT, TALOS_CONFIG_TEMPLATE, TALOS_CONTROL_PLANE
 from workflows.manifests import SYNC_WAVE
 from workflows.verify.builds import Build
 from workflows.verify.located import Node
@@ -15,16 +15,17 @@ Applied = tuple[Build, Object]
 
 
 def pairs(tree: Tree) -> Iterator[tuple[Applied, Applied]]:
-    """(first, then): a template before its MachineDeployment, each MachineDeployment before its TalosControlPlane."""
+    """(first, then): a TalosConfigTemplate before its MachineDeployments, each of these before its TalosControlPlane."""
     deployments = [each for each in tree.applied if each[1].is_a(MACHINE_DEPLOYMENT)]
     for build, item in deployments:
         for reference in references_of(item):
             for other in _nearest(build, reference.means, tree):
-                if other[1].is_a(TALOS_CONFIG_TEMPLATE) or other[1].is_machine_template:
+                if other[1].is_a(TALOS_CONFIG_TEMPLATE):
                     yield other, (build, item)
     for build, item in tree.applied:
         if item.is_a(TALOS_CONTROL_PLANE):
-            mine = [each for each in deployments if _same_cluster(each[1], item)]
+            cluster = _cluster_of_control_plane(tree, item)
+            mine = [each for each in deployments if _belongs(each[1], item.namespace, cluster)]
             own = [each for each in mine if each[0] is build]
             yield from ((each, (build, item)) for each in own or mine)
 
@@ -34,14 +35,27 @@ def _nearest(build: Build, means: Callable[[Object], bool], tree: Tree) -> list[
     return [each for each in found if each[0] is build] or found[:1]
 
 
-def _same_cluster(one: Object, other: Object) -> bool:
-    return same_namespace(one.namespace, other.namespace) and cluster_of(one) in (cluster_of(other), "")
+def _cluster_of_control_plane(tree: Tree, item: Object) -> str:
+    """By its label, or by the Cluster that refers to it; "" when nothing says it."""
+    owners = (
+        owner.name
+        for _, owner in tree.applied
+        for reference in references_of(owner)
+        if owner.is_a(CLUSTER) and reference.means(item)
+    )
+    return cluster_of(item) or next(owners, "")
 
 
-def wave(item: Object) -> int:
-    """Argo CD's sync wave; 0 when absent or no number."""
+def _belongs(deployment: Object, namespace: str, cluster: str) -> bool:
+    """Unknown is not another one: then the order is checked."""
+    own = cluster_of(deployment)
+    return same_namespace(deployment.namespace, namespace) and (own == cluster or "" in (own, cluster))
+
+
+def wave(item: Object) -> int | None:
+    """Argo CD's sync wave; 0 when absent, None when it is no number."""
     written = item.annotation(SYNC_WAVE)
-    return (number(written) if written else None) or 0
+    return number(written) if written else 0
 
 
 def number(written: Node) -> int | None:

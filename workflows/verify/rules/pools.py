@@ -31,7 +31,9 @@ def _pool(item: Object) -> Iterator[Finding]:
     try:
         pool = _written(item, strategy(item.plain, *root), Scope.WORKERS if workers else Scope.CONTROL_PLANE)
     except Malformed as error:
-        yield finding("malformed", item, item.place("spec"), str(error).partition(": ")[2])
+        text = str(error).partition(": ")[2]  # `spec.replicas is 'four', expected …`
+        field = text.partition(" is ")[0].split(".")
+        yield finding("malformed", item, item.place(*field), text)
         return
     for found in (*strategy_of(pool), *(size_of(pool, allow_two=False) if not workers else ())):
         where = {

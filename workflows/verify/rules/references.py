@@ -60,8 +60,11 @@ def cluster_of(item: Object) -> str:
 
 
 def _cluster_of(item: Object) -> Iterator[Reference]:
+    """Every place that names a Cluster, one for each name."""
+    seen = {""}
     for path in (("spec", "clusterName"), (*TEMPLATE, "clusterName"), ("metadata", "labels", CLUSTER_LABEL)):
-        if name := item.root.text(*path):
+        if (name := item.root.text(*path)) not in seen:
+            seen.add(name)
             yield Reference(item, item.place(*path), CLUSTER.group, CLUSTER.name, item.namespace, name)
 
 

@@ -42,10 +42,9 @@ def _in_order(tree: Tree, first: Applied, then: Applied) -> Iterator[Finding]:
 
 def _wave_order(first: Object, then: Object) -> Iterator[Finding]:
     early, late = wave(first), wave(then)
-    # Kinds of one wave have no order of their own; for a machine template that is told apart from its user by a retry.
-    if early < late or (early == late and first.is_machine_template):
+    if early is None or late is None or early < late:  # kinds of one wave have no order of their own
         return
-    if first.annotation(SYNC_WAVE) is None and then.annotation(SYNC_WAVE) is not None:
+    if first.annotation(SYNC_WAVE) is None:
         text = f"has no sync wave, which means 0, must be earlier than {late}, the wave of {then}: {WHY[then.kind]}"
         yield finding("waves", first, first.place("metadata", "annotations", SYNC_WAVE), text)
     else:
