@@ -6,6 +6,7 @@ Custom resources only: that is all the rules are about. What is not followed her
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from shlex import quote
 
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.located import Node, Place
@@ -178,12 +179,11 @@ class Builder:
 
     def _stop(self, place: Place, text: str) -> None:
         self.problems.append(
-            finding("build", place.path, place, text, next=f"kubectl kustomize {os.path.dirname(place.path) or '.'}")
+            finding("build", place.path, place, text, next=f"kubectl kustomize {_folder_of(place)}")
         )
 
     def _unread(self, place: Place, text: str, level: Level = Level.ERROR) -> None:
-        folder = os.path.dirname(place.path) or "."
-        command = f"mkdir -p built && kustomize build {folder} > built/all.yaml && python -m workflows verify built"
+        command = f"mkdir -p built && kustomize build {_folder_of(place)} > built/all.yaml && python -m workflows verify built"
         self.problems.append(finding("unread", place.path, place, text, next=command, level=level))
 
 
@@ -193,6 +193,11 @@ def encrypted_files(generator: Object) -> Iterator[tuple[Node, str]]:
     lists = [generator.root, *generator.root.items("secretFrom")]
     for entry in (item for each in lists for key in ("files", "envs", "binaryFiles") for item in each.items(key)):
         yield entry, os.path.normpath(f"{folder}/{str(entry.value).rpartition('=')[2]}")
+
+
+def _folder_of(place: Place) -> str:
+    """For a command line."""
+    return quote(os.path.dirname(place.path) or ".")
 
 
 def _config_maps(content: Node) -> list[Object]:

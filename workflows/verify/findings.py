@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from shlex import quote
 
 from workflows.verify.located import Place
 from workflows.verify.objects import Object
@@ -34,7 +35,8 @@ def finding(
     rule: str, what: Object | str, place: Place, text: str, *, next: str = "", level: Level = Level.ERROR
 ) -> Finding:
     """Without a `next` of its own: open the file at the line."""
-    return Finding(rule, level, place, str(what), text, next or f"${{EDITOR:-vi}} +{place.line} {place.path}")
+    command = next or f"${{EDITOR:-vi}} +{place.line} {quote(place.path)}"
+    return Finding(rule, level, place, str(what), text, command)
 
 
 RULES = {

@@ -133,6 +133,8 @@ def _no_twins(node: yaml.MappingNode) -> None:
     """YAML libraries take the last of two equal keys without a word; a reader of the file may see the first."""
     seen: set[str] = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
         if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
             raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
         seen.add(str(key.value))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from shlex import quote
 
 from workflows.verify.builds import Build, Builder
 from workflows.verify.files import KUSTOMIZATIONS, Files
@@ -125,7 +126,7 @@ def _chart(chart: str) -> Finding:
         f"{chart}/templates",
         Place(f"{chart}/Chart.yaml", 1),
         "templates of a Helm chart are no YAML and are not verified",
-        next=f"mkdir -p built && helm template {chart} > built/all.yaml && python -m workflows verify built",
+        next=f"mkdir -p built && helm template {quote(chart)} > built/all.yaml && python -m workflows verify built",
         level=Level.WARNING,
     )
 

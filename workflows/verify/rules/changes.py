@@ -1,6 +1,7 @@
 """What a commit changes that must not change, or not together: the tree as it is against the tree as it was."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from guards.core.refusals import in_parallel
 from guards.kube.access import MACHINE_DEPLOYMENT, TALOS_CONFIG_TEMPLATE
@@ -30,7 +31,7 @@ def immutable(tree: Tree, before: Tree, since: str) -> Iterator[Finding]:
             if change is not None:
                 field, place = change
                 text = f"{field} differs from {since}, must not: the object is immutable; give it a new name"
-                yield finding("immutable", item, place, text, next=f"git diff {since} -- {place.path}")
+                yield finding("immutable", item, place, text, next=f"git diff {quote(since)} -- {quote(place.path)}")
 
 
 def parallel(tree: Tree, before: Tree, since: str) -> Iterator[Finding]:
@@ -44,7 +45,7 @@ def parallel(tree: Tree, before: Tree, since: str) -> Iterator[Finding]:
         if len(names) > 1:
             text = in_parallel(names, f"change since {since}", 1).text
             for item, place in found:
-                command = f"git diff {since} -- {place.path}"
+                command = f"git diff {quote(since)} -- {quote(place.path)}"
                 yield finding("parallel-deployments", item, place, text, next=command)
 
 

@@ -18,7 +18,6 @@ from workflows.verify.tree import Tree
 DEADLOCK = "on a Kubernetes minor update they wait for the control plane, which would wait for them for ever"
 PATCH = f"kubectl -n argocd patch configmap {SETTINGS} --patch-file overlay/management/argo-cd/argocd-cm-health.yaml"
 WAITING = ("Progressing", "Suspended", "Degraded")
-OLD_KEY = "resource.customizations"
 OLD_ENTRY = f"{MACHINE_DEPLOYMENT.group}/{MACHINE_DEPLOYMENT.name}:"
 
 
@@ -44,22 +43,34 @@ def _flux_waits(tree: Tree, of_workers: Object, of_control_plane: Object) -> Ite
         yield finding("health-override", of_workers, place, text)
 
 
-def settings_of(tree: Tree) -> list[Object]:
-    """Argo CD's ConfigMap, as it would be applied or as it is written."""
-    found = [*(item for _, item in tree.applied), *tree.written]
-    return [item for item in found if item.kind == "ConfigMap" and item.name == SETTINGS]
+def settings(tree: Tree, key: str) -> list[Node]:
+    """A setting of Argo CD wherever it is written: ConfigMap, patch, values of its chart; what is applied comes first."""
+    applied = (item.root for _, item in tree.applied if _is_settings(item))
+    return [each for node in (*applied, *tree.documents) for each in _values(node, key)]
+
+
+def _is_settings(item: Object) -> bool:
+    return item.kind == "ConfigMap" and item.name == SETTINGS
+
+
+def _values(node: Node, key: str) -> Iterator[Node]:
+    for name, below in node.value.items() if isinstance(node.value, dict) else enumerate(node.value):
+        if name == key:
+            yield below
+        if isinstance(below.value, dict | list):
+            yield from _values(below, key)
 
 
 def _argo_cd_waits(tree: Tree, workers: Object) -> Iterator[Finding]:
-    settings = settings_of(tree)
-    checks = [each for node in (*(item.root for item in settings), *tree.documents) for each in _checks(node)]
+    checks = [*settings(tree, HEALTH_KEY), *_of_old_kind(tree), *_of_operator(tree)]
+    written = [item for item in tree.written if _is_settings(item)]
     if checks:
         if any(state in str(checks[0].value) for state in WAITING):
             text = f"the health of MachineDeployments may be {', '.join(WAITING)}, must be Healthy at once: {DEADLOCK}"
             yield finding("health-override", SETTINGS, checks[0].place, text, next=PATCH)
-    elif settings:
+    elif written:
         text = f"has no {HEALTH_KEY}, must have: Argo CD waits for MachineDeployments, and {DEADLOCK}"
-        yield finding("health-override", settings[0], settings[0].place("data"), text, next=PATCH)
+        yield finding("health-override", written[0], written[0].place("data"), text, next=PATCH)
     else:
         place = workers.place("metadata", "annotations", SYNC_WAVE)
         text = f"no {SETTINGS} is in this tree, Argo CD must have {HEALTH_KEY} in it: {DEADLOCK}"
@@ -67,15 +78,13 @@ def _argo_cd_waits(tree: Tree, workers: Object) -> Iterator[Finding]:
         yield finding("health-override", workers, place, text, next=look, level=Level.WARNING)
 
 
-def _checks(node: Node) -> Iterator[Node]:
-    """Argo CD's health check of MachineDeployments wherever it is written: ConfigMap, values of its chart, operator."""
-    if isinstance(node.value, list):
-        for item in node.value:
-            if item.text("kind") == MACHINE_DEPLOYMENT.name and item.text("group") == MACHINE_DEPLOYMENT.group:
-                yield from filter(None, [item.at("check")])
-            yield from _checks(item)
-    elif isinstance(node.value, dict):
-        for key, below in node.value.items():
-            if key == HEALTH_KEY or (key == OLD_KEY and OLD_ENTRY in str(below.value)):
-                yield below
-            yield from _checks(below)
+def _of_old_kind(tree: Tree) -> list[Node]:
+    """All overrides in one text, as Argo CD before 2.0 had them and still reads them."""
+    return [each for each in settings(tree, "resource.customizations") if OLD_ENTRY in str(each.value)]
+
+
+def _of_operator(tree: Tree) -> list[Node]:
+    """In the ArgoCD object of its operator."""
+    entries = (entry for item in tree.written for entry in item.root.items("spec", "resourceHealthChecks"))
+    mine = (entry for entry in entries if entry.text("kind") == MACHINE_DEPLOYMENT.name)
+    return [check for entry in mine if (check := entry.at("check"))]

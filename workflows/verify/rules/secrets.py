@@ -3,17 +3,19 @@
 import os
 import re
 from collections.abc import Iterator
+from shlex import quote
 
+from workflows.argocd import SETTINGS
 from workflows.verify.builds import EXEC, KSOPS, Build, encrypted_files
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.located import Node
 from workflows.verify.objects import Object
-from workflows.verify.rules.health import settings_of
+from workflows.verify.rules.health import settings
 from workflows.verify.tree import Tree
 
 OPTIONS = "kustomize.buildOptions"
 FLAGS = ("--enable-alpha-plugins", "--enable-exec")
-DROPPED = f"without {' '.join(FLAGS)} kustomize leaves the Secrets out, and `kubectl kustomize` even ends with 0"
+DROPPED = "without them kustomize leaves the Secrets out, and `kubectl kustomize` even ends with 0"
 PLACEHOLDER = re.compile(r"\$\{\w+\}|<[^>]*>")
 """Filled in while it is applied: Flux's substitution, Argo CD's vault plugin."""
 
@@ -25,9 +27,8 @@ def plaintext(tree: Tree) -> Iterator[Finding]:
             if open_keys:
                 part = "data" if open_keys[0] in item.root.entries("data") else "stringData"
                 text = f"{', '.join(open_keys)} unencrypted in git, must be encrypted, and changed where it is in use"
-                path = item.root.place.path
-                place = item.place(part, open_keys[0])
-                yield finding("plaintext-secret", item, place, text, next=f"sops --encrypt --in-place {path}")
+                command = f"sops --encrypt --in-place {quote(item.root.place.path)}"
+                yield finding("plaintext-secret", item, item.place(part, open_keys[0]), text, next=command)
     for document in tree.documents:
         for entry in document.items("secretGenerator"):
             for literal in entry.items("literals"):
@@ -91,16 +92,12 @@ def _generator(tree: Tree, where: Build, generator: Object) -> Iterator[Finding]
 
 
 def _build_options(tree: Tree, where: Build, generator: Object) -> Iterator[Finding]:
-    command = f"kustomize build {' '.join(FLAGS)} {where.folder} | grep -A3 'kind: Secret'"
-    settings = settings_of(tree)
-    if not settings:
-        text = f"Argo CD must build with {OPTIONS}, and no argocd-cm is in this tree to see it: {DROPPED}"
+    flags = " ".join(FLAGS)
+    command = f"kustomize build {flags} {quote(where.folder)} | grep -A3 'kind: Secret'"
+    options = settings(tree, OPTIONS)
+    if not options:
+        text = f"Argo CD must build with {flags}, and no {OPTIONS} is in this tree to see it: {DROPPED}"
         yield finding("secret-build", generator, generator.root.place, text, next=command, level=Level.WARNING)
-    elif not any(_complete(item) for item in settings):
-        seen = settings[0].root.text("data", OPTIONS)
-        text = f"{OPTIONS} is {seen!r}, must hold {' '.join(FLAGS)}, for {generator}: {DROPPED}"
-        yield finding("secret-build", settings[0], settings[0].place("data", OPTIONS), text, next=command)
-
-
-def _complete(settings: Object) -> bool:
-    return all(flag in settings.root.text("data", OPTIONS).split() for flag in FLAGS)
+    elif not all(flag in str(options[0].value).split() for flag in FLAGS):
+        text = f"{OPTIONS} is {options[0].value!r}, must hold {flags}, for {generator}: {DROPPED}"
+        yield finding("secret-build", SETTINGS, options[0].place, text, next=command)
