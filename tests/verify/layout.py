@@ -1,8 +1,9 @@
 """GitOps trees written down in one file each, with their broken twins beside the lines that break.
 
 `=== PATH < PART … OLD=NEW` begins a file, made of layouts/PART.part; `=== PATH #~ TWIN` one that only the twin has.
-`line  #~ TWIN: other` is another line in that twin (nothing after the colon: an empty one), where its rule must find it;
-`line  #^ TWIN` is where, when that is another line. A twin is named `RULE` or `RULE.VARIANT`. Marks are not in the files.
+`line  #~ TWIN: other` is another line in that twin (nothing after the colon: an empty one), where its rule must find
+it; `line  #^ TWIN` is where, when that is another line. A twin is named `RULE` or `RULE.VARIANT`. The marks
+themselves are not in the files.
 """
 
 import re

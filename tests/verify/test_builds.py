@@ -46,7 +46,9 @@ def key_of(plain: dict[str, object]) -> tuple[str, ...]:
     return group, str(plain["kind"]), metadata.get("namespace", ""), metadata["name"]
 
 
-BASE = {"base.yaml": "apiVersion: cluster.x-k8s.io/v1beta2\nkind: MachineDeployment\nmetadata: {name: w}\nspec: {a: [1]}\n"}
+BASE = {
+    "base.yaml": "apiVersion: cluster.x-k8s.io/v1beta2\nkind: MachineDeployment\nmetadata: {name: w}\nspec: {a: [1]}\n"
+}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,10 @@ BASE = {"base.yaml": "apiVersion: cluster.x-k8s.io/v1beta2\nkind: MachineDeploym
         ("resources: [base.yaml]\npatches: [{target: {labelSelector: a in (b)}, patch: '[]'}]", "can follow"),
         ("resources: [base.yaml]\npatches: [{target: {}, patch: '[{op: move, path: /a}]'}]", "'move'"),
         ("resources: [base.yaml]\npatches: [{target: {}, patch: '[{op: remove, path: /spec/b}]'}]", "nothing at 'b'"),
-        ("resources: [base.yaml]\npatches: [{target: {}, patch: '[{op: replace, path: /spec/a/1, value: 0}]'}]", "no item"),
+        (
+            "resources: [base.yaml]\npatches: [{target: {}, patch: '[{op: replace, path: /spec/a/1, value: 0}]'}]",
+            "no item",
+        ),
         ("resources: [base.yaml]\npatches: [{target: {}, patch: just text}]", "neither an object nor"),
     ],
 )
@@ -109,5 +114,7 @@ def test_a_patch_can_delete_the_object_and_names_get_their_prefix(tmp_path: Path
     (tmp_path / "kustomization.yaml").write_text(kustomization)
     (item,), _ = built(tmp_path)
     assert (item.name, item.label("x")) == ("a-w-b", "y")
-    (tmp_path / "kustomization.yaml").write_text(f"{kustomization}patches: [{{patch: '{{$patch: delete}}', target: {{name: w}}}}]")
+    (tmp_path / "kustomization.yaml").write_text(
+        f"{kustomization}patches: [{{patch: '{{$patch: delete}}', target: {{name: w}}}}]"
+    )
     assert built(tmp_path) == ([], [])

@@ -73,7 +73,11 @@ LOCATION = _object(
 )
 SARIF = _object(
     ("version", "runs", "$schema"),
-    **{"$schema": {"const": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"}},
+    **{
+        "$schema": {
+            "const": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+        }
+    },
     version={"const": "2.1.0"},
     runs={
         "type": "array",
@@ -103,7 +107,7 @@ SARIF = _object(
         ),
     },
 )
-"""What SARIF 2.1.0 requires, and GitHub's code scanning beyond that; as in OASIS' schema no other property is allowed."""
+"""What SARIF 2.1.0 requires, and GitHub's code scanning beyond that; as with OASIS no other property is allowed."""
 
 
 def test_sarif_has_the_published_structure(broken: Path) -> None:

@@ -62,7 +62,9 @@ class Builder:
 
     def plain(self, folder: str, paths: list[str]) -> Build:
         """Of files that no kustomization is about."""
-        found = [each for path in paths for document in self.sources.documents(path) or [] for each in objects_in(document)]
+        found = [
+            each for path in paths for document in self.sources.documents(path) or [] for each in objects_in(document)
+        ]
         return Build(folder, found)
 
     def _accumulate(self, folder: str, build: Build) -> None:
@@ -178,12 +180,11 @@ class Builder:
         return documents or []
 
     def _stop(self, place: Place, text: str) -> None:
-        self.problems.append(
-            finding("build", place.path, place, text, next=f"kubectl kustomize {_folder_of(place)}")
-        )
+        self.problems.append(finding("build", place.path, place, text, next=f"kubectl kustomize {_folder_of(place)}"))
 
     def _unread(self, place: Place, text: str, level: Level = Level.ERROR) -> None:
-        command = f"mkdir -p built && kustomize build {_folder_of(place)} > built/all.yaml && python -m workflows verify built"
+        build = f"kustomize build {_folder_of(place)} > built/all.yaml"
+        command = f"mkdir -p built && {build} && python -m workflows verify built"
         self.problems.append(finding("unread", place.path, place, text, next=command, level=level))
 
 

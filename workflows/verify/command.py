@@ -28,7 +28,7 @@ def verify(
     since: Annotated[str, typer.Option(metavar="COMMIT", help="Verify what changed since this commit.")] = "HEAD",
     output: Annotated[Form, typer.Option("-o", "--output", help="Form of the result on stdout.")] = Form.TABLE,
 ) -> None:
-    """Verify anybody's GitOps tree: order, strategies, references, lock, trigger, Secrets, and what a commit changes."""
+    """Verify a GitOps tree, anybody's: order, strategies, references, lock, trigger, Secrets, and what changed."""
     from workflows.verify.findings import Level
     from workflows.verify.judge import judge
 
@@ -41,7 +41,7 @@ def verify(
         raise Problem(
             Exit.USAGE,
             f"{folder}: {report.files} YAML files and none of the objects that matter (MachineDeployment, "
-            f"TalosControlPlane, …), nothing was verified. Next: grep -rlE 'kind: (MachineDeployment|TalosControlPlane)' .",
+            "TalosControlPlane, …), nothing was verified. Next: grep -rl 'kind: TalosControlPlane' .",
         )
     if text := rendered(report, output):
         typer.echo(text)

@@ -105,7 +105,7 @@ def _hidden(path: str) -> bool:
 
 def _git(folder: str, *arguments: str) -> str:
     try:
-        done = subprocess.run(("git", "-C", folder, *arguments), capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(("git", "-C", folder, *arguments), capture_output=True, text=True, check=False)  # noqa: S603, S607
     except FileNotFoundError as error:
         raise NoCommit("git is not on PATH") from error
     if done.returncode:

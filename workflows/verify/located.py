@@ -111,15 +111,13 @@ def _value(node: yaml.Node, path: str, before: int, above: tuple[int, ...]) -> A
     if isinstance(node, yaml.MappingNode):
         _no_twins(node)
         _SCALARS.flatten_mapping(node)  # `<<`
-        return {
-            str(key.value): _node(value, path, before, key.start_mark.line, inside) for key, value in node.value
-        }
+        return {str(key.value): _node(value, path, before, key.start_mark.line, inside) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [_node(item, path, before, item.start_mark.line, inside) for item in node.value]
     if node.tag == _TIMESTAMP:
         return node.value
     try:
-        return _SCALARS.construct_object(node)  # type: ignore[no-untyped-call]
+        return _SCALARS.construct_object(node)
     except ValueError as error:
         raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 

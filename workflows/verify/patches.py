@@ -116,10 +116,7 @@ def _labelled(selector: str, labels: dict[str, Node]) -> bool:
             raise NoFit(f"selector {selector!r} is not one that verify can follow")
         key, operator, wanted = match.groups()
         seen: Any = labels[key].value if key in labels else None
-        if operator is None:
-            fits = key in labels
-        else:
-            fits = (str(seen) == wanted) is (operator != "!=")
+        fits = key in labels if operator is None else (str(seen) == wanted) is (operator != "!=")
         if not fits:
             return False
     return True

@@ -102,4 +102,3 @@ def _result(each: Finding, names: list[str]) -> dict[str, Any]:
         "message": {"text": f"{each.sentence}. Next: {each.next}"},
         "locations": [{"physicalLocation": location}],
     }
-

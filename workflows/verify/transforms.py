@@ -1,4 +1,4 @@
-"""What a kustomization does to objects: patch, move to a namespace, rename, label, annotate. Objects in, objects out."""
+"""What a kustomization does to objects: patch them, move, rename, label, annotate. Objects in, objects out."""
 
 from dataclasses import dataclass
 

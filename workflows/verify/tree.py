@@ -139,5 +139,5 @@ def _unlisted(tree: Tree, sources: Sources) -> Iterator[Finding]:
         nearest = next(at for at in folders_above(path, tree.folder) if at in tree.kustomized)
         for item in objects_in(document):
             if item.judged and not _is_component(sources, nearest):
-                text = f"is in no kustomization, expected in `resources` of {nearest}/kustomization.yaml: nobody applies it"
+                text = f"is in no kustomization, expected in `resources` of {nearest}: nobody applies it"
                 yield finding("unlisted", item, item.root.place, text, level=Level.WARNING)

@@ -44,7 +44,7 @@ def _flux_waits(tree: Tree, of_workers: Object, of_control_plane: Object) -> Ite
 
 
 def settings(tree: Tree, key: str) -> list[Node]:
-    """A setting of Argo CD wherever it is written: ConfigMap, patch, values of its chart; what is applied comes first."""
+    """A setting of Argo CD wherever it is: ConfigMap, patch, values of its chart. What is applied comes first."""
     applied = (item.root for _, item in tree.applied if _is_settings(item))
     return [each for node in (*applied, *tree.documents) for each in _values(node, key)]
 

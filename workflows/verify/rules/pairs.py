@@ -15,7 +15,7 @@ Applied = tuple[Build, Object]
 
 
 def pairs(tree: Tree) -> Iterator[tuple[Applied, Applied]]:
-    """(first, then): a TalosConfigTemplate before its MachineDeployments, each of these before its TalosControlPlane."""
+    """(first, then): a TalosConfigTemplate before its MachineDeployments, these before their TalosControlPlane."""
     deployments = [each for each in tree.applied if each[1].is_a(MACHINE_DEPLOYMENT)]
     for build, item in deployments:
         for reference in references_of(item):

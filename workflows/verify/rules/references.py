@@ -95,9 +95,7 @@ def _dangling(tree: Tree, reference: Reference) -> Finding:
     there = sorted({str(item) for _, item in tree.applied if reference.is_kind_of(item)})
     if there or reference.group in (BOOTSTRAP, CONTROL_PLANE):
         seen = f"the tree has {', '.join(there[:4])}{' …' if len(there) > 4 else ''}" if there else "the tree has none"
-        return finding(
-            "reference", reference.of, reference.place, f"refers to {reference}, which must exist; {seen}"
-        )
+        return finding("reference", reference.of, reference.place, f"refers to {reference}, which must exist; {seen}")
     group = f".{reference.group}" if reference.group else ""
     return finding(
         "reference",

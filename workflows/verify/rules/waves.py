@@ -57,9 +57,7 @@ def _apart(first: Object, then: Object) -> Finding:
         f"is applied by another kustomization than {first}, should be by the same: sync waves order nothing between "
         f"two Applications, and {WHY[then.kind]}"
     )
-    return finding(
-        "waves", then, then.place("metadata", "annotations", SYNC_WAVE), text, level=Level.WARNING
-    )
+    return finding("waves", then, then.place("metadata", "annotations", SYNC_WAVE), text, level=Level.WARNING)
 
 
 def _flux_order(tree: Tree, first: Object, of_first: Object, then: Object, of_then: Object) -> Iterator[Finding]:
