@@ -150,6 +150,19 @@ def test_warnings_alone_end_with_0(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert run(str(tmp_path)).exit_code == 0
 
 
+def test_a_reference_that_cannot_be_checked_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates may be kept elsewhere; but where some are, a name that is not among them is wrong."""
+    monkeypatch.chdir(LAYOUTS["plain"].written(tmp_path))
+    file = Path("home/cluster.yaml")
+    text = file.read_text()
+    file.write_text(text.replace("kind: MetalMachineTemplate\nmetadata", "kind: Other\nmetadata"))
+    result = run(".")
+    assert (result.exit_code, result.stdout.count("cannot be checked")) == (0, 3)
+    file.write_text(text.replace("name: homelab, namespace", "name: other, namespace"))
+    result = run(".")
+    assert (result.exit_code, result.stdout.count("which must exist; the tree has")) == (3, 6)
+
+
 def test_our_own_overlay_and_a_whole_export_have_no_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     result = run("overlay", "-o", "json")

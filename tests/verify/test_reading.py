@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.verify.layout import LAYOUTS
 from workflows.verify.files import Commit, NoCommit, Worktree
 from workflows.verify.judge import judge
 from workflows.verify.located import Node, NotYaml, documents
@@ -101,3 +102,37 @@ def test_without_a_commit_to_compare_with_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(NoCommit, match="not a git repository"):
         Commit(str(tmp_path), "HEAD")
     assert "not a git repository" in judge(str(tmp_path), "HEAD").unseen
+
+
+def tree_of(folder: Path, files: dict[str, str]) -> list[tuple[str, str, str]]:
+    """(rule, level, object) of what is found."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return [(each.rule, str(each.level), each.object) for each in judge(str(folder), "HEAD").findings]
+
+
+def test_a_health_override_that_cannot_be_seen_is_a_warning(tmp_path: Path) -> None:
+    text = LAYOUTS["plain"].written(tmp_path / "all") / "home/cluster.yaml"
+    only = tree_of(tmp_path / "one", {"cluster.yaml": text.read_text()})
+    assert {each[:2] for each in only} == {("health-override", "warning")}
+
+
+FLUX = """
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: between}
+spec: {path: between, dependsOn: [{name: workers}]}
+"""
+
+
+def test_flux_depends_on_what_its_dependencies_depend_on(tmp_path: Path) -> None:
+    layout = LAYOUTS["flux"].written(tmp_path)
+    steps = layout / "clusters/mgmt/machines.yaml"
+    between = steps.read_text().replace("dependsOn: [{name: workers}]", "dependsOn: [{name: between}]")
+    found = tree_of(layout, {
+        "clusters/mgmt/machines.yaml": between,
+        "clusters/mgmt/between.yaml": FLUX,
+        "between/x.yaml": "a: 1\n",
+    })  # fmt: skip
+    assert found == []
