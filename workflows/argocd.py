@@ -14,15 +14,12 @@ return {status = "Healthy", message = message}
 workers' replacement waits for the control plane, which is in wave 0: neither would ever move."""
 
 
-SETTINGS = "argocd-cm"
-HEALTH_KEY = f"resource.customizations.health.{MACHINE_DEPLOYMENT.group}_{MACHINE_DEPLOYMENT.name}"
-
-
 def health_patch() -> Manifest:
     """For `kubectl -n argocd patch configmap argocd-cm --patch-file FILE`, or a kustomize patch of that ConfigMap."""
+    check = f"resource.customizations.health.{MACHINE_DEPLOYMENT.group}_{MACHINE_DEPLOYMENT.name}"
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": SETTINGS, "namespace": "argocd"},
-        "data": {HEALTH_KEY: ALWAYS_HEALTHY},
+        "metadata": {"name": "argocd-cm", "namespace": "argocd"},
+        "data": {check: ALWAYS_HEALTHY},
     }

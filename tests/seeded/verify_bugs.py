@@ -54,6 +54,20 @@ BUGS = (
         '("vars", "transformers")',
         twin("kustomize-unread"),
     ),
+    Bug(
+        "v-unread-flux",
+        f"{R}appliers.py",
+        "if node := item.root.at(*_options(item), key):",
+        "if node := None:",
+        twin("flux-unread.flux"),
+    ),
+    Bug(
+        "v-unread-class",
+        f"{R}appliers.py",
+        '(node := item.root.at("spec", "topology"))',
+        "(node := None)",
+        twin("plain-unread.class"),
+    ),
     Bug("v-unlisted", TREE, "if item.judged and not", "if False and not", twin("single-unlisted")),
     Bug(
         "v-malformed-passes",
@@ -294,8 +308,8 @@ BUGS = (
         "not any(flag in",
         twin("clusters-secret-build.options"),
     ),
-    Bug("v-namespace", f"{R}namespaces.py", "(*build.moves, *forced)", "forced", twin("single-namespace")),
-    Bug("v-namespace-flux", f"{R}namespaces.py", "(*build.moves, *forced)", "build.moves", twin("flux-namespace")),
+    Bug("v-namespace", f"{R}appliers.py", "(*build.moves, *forced)", "forced", twin("single-namespace")),
+    Bug("v-namespace-flux", f"{R}appliers.py", "(*build.moves, *forced)", "build.moves", twin("flux-namespace")),
     Bug(
         "v-commit-is-worktree",
         f"{V}judge.py",

@@ -42,7 +42,7 @@ def finding(
 RULES = {
     "not-yaml": "every YAML file can be read; no key is given twice",
     "build": "every kustomization can be built: the files it lists exist, its patches fit",
-    "unread": "nothing decides about these objects that verify cannot read (replacements, transformers, remote bases)",
+    "unread": "nothing that verify cannot follow changes these objects (replacements, Flux patches, a ClusterClass)",
     "unlisted": "an object in a kustomized folder is listed by a kustomization, or nobody applies it",
     "malformed": "the fields that decide have the type that Cluster API expects",
     "waves": "applied in order: TalosConfigTemplate, then MachineDeployment, then TalosControlPlane",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from workflows.verify.files import Commit, NoCommit, Worktree
 from workflows.verify.findings import Finding, Level
-from workflows.verify.rules import argo, changes, health, namespaces, pools, references, secrets, waves
+from workflows.verify.rules import appliers, argo, changes, health, pools, references, secrets, waves
 from workflows.verify.tree import Tree, load
 
 Rule = Callable[[Tree], Iterator[Finding]]
@@ -19,7 +19,8 @@ OF_A_TREE: tuple[Rule, ...] = (
     argo.md_upsert,
     secrets.plaintext,
     secrets.build,
-    namespaces.namespaces,
+    appliers.namespaces,
+    appliers.unread,
 )
 OF_A_CHANGE = (changes.immutable, changes.parallel)
 

@@ -7,7 +7,7 @@ healthy when it is Running. Flux waits where `wait` or `healthChecks` say so.
 from collections.abc import Iterator
 
 from guards.kube.access import MACHINE_DEPLOYMENT
-from workflows.argocd import HEALTH_KEY, SETTINGS
+from workflows import argocd
 from workflows.manifests import SYNC_WAVE
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.located import Node
@@ -15,6 +15,9 @@ from workflows.verify.objects import Object
 from workflows.verify.rules.pairs import dependencies, pairs, wave
 from workflows.verify.tree import Tree
 
+_OURS = argocd.health_patch()
+SETTINGS: str = _OURS["metadata"]["name"]
+HEALTH_KEY: str = next(key for key in _OURS["data"] if key.endswith(f"_{MACHINE_DEPLOYMENT.name}"))
 DEADLOCK = "on a Kubernetes minor update they wait for the control plane, which would wait for them for ever"
 PATCH = f"kubectl -n argocd patch configmap {SETTINGS} --patch-file overlay/management/argo-cd/argocd-cm-health.yaml"
 WAITING = ("Progressing", "Suspended", "Degraded")

@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterator
 from shlex import quote
 
-from workflows.argocd import SETTINGS
 from workflows.verify.builds import EXEC, KSOPS, Build, encrypted_files
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.located import Node
 from workflows.verify.objects import Object
-from workflows.verify.rules.health import settings
+from workflows.verify.rules.health import SETTINGS, settings
 from workflows.verify.tree import Tree
 
 OPTIONS = "kustomize.buildOptions"
