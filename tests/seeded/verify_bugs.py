@@ -95,14 +95,14 @@ BUGS = (
     Bug(
         "v-flux-depends-on-nothing",
         f"{R}waves.py",
-        "of_first is not of_then and of_first not in dependencies(tree, of_then)",
+        "of_first is not of_then and not depends(tree, of_then, of_first)",
         "False",
         twin("flux-waves.depends-on"),
     ),
     Bug(
         "v-flux-only-direct",
         f"{R}pairs.py",
-        "ahead += new",
+        "ahead += [each for each in tree.flux.values() if each.name in names]",
         "pass",
         D + "test_flux_depends_on_what_its_dependencies_depend_on",
     ),

@@ -1,6 +1,7 @@
 """Read a tree, apply every rule to it, and to what changed since a commit."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from workflows.verify.files import Commit, NoCommit, Worktree
@@ -50,8 +51,8 @@ def judge(folder: str, since: str) -> Report:
     except NoCommit as error:
         unseen = str(error)
     else:
-        before = load(commit, folder)
-        commit.close()
+        with closing(commit):
+            before = load(commit, folder)
         found += [each for rule in OF_A_CHANGE for each in rule(tree, before, since)]
     judged = {item.key for _, item in tree.applied if item.judged}
     return Report(tuple(_in_order(found)), len(tree.paths), len(judged), unseen)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from shlex import quote
 
 from workflows.verify.builds import Build, Builder
@@ -31,15 +32,15 @@ class Tree:
     flux: dict[str, Object] = field(default_factory=dict)
     """Folder -> the Flux Kustomization that applies it; the others are applied by Argo CD."""
 
-    @property
-    def written(self) -> Iterator[Object]:
+    @cached_property
+    def written(self) -> list[Object]:
         """Every object as it is written."""
-        return (item for document in self.documents for item in objects_in(document))
+        return [item for document in self.documents for item in objects_in(document)]
 
-    @property
-    def applied(self) -> Iterator[tuple[Build, Object]]:
+    @cached_property
+    def applied(self) -> list[tuple[Build, Object]]:
         """Every object as it would be applied; one in several builds comes several times."""
-        return ((build, item) for build in self.builds for item in build.objects)
+        return [(build, item) for build in self.builds for item in build.objects]
 
     def governed(self, path: str) -> bool:
         """Whether the file counts only when a kustomization lists it."""
@@ -94,20 +95,14 @@ def _roots(sources: Sources, builder: Builder, kustomized: set[str]) -> list[str
 
 
 def _flux(tree: Tree) -> Iterator[tuple[str, Object]]:
+    """(folder, Kustomization). Its path begins at the root of a repository that we may be inside of."""
+    folders = {at for path in tree.paths for at in folders_above(path, tree.folder)}
     for item in tree.written:
         if item.kind == "Kustomization" and item.group == FLUX:
-            place = _place_of(tree, item.root.text("spec", "path"))
-            if place is not None:
-                yield place, item
-
-
-def _place_of(tree: Tree, path: str) -> str | None:
-    """The folder of a Flux path, which begins at the root of a repository that we may be inside of."""
-    for up in range(UPWARDS):
-        at = os.path.normpath(f"{tree.folder}/{'../' * up}{path}")
-        if at in tree.kustomized or any(at in folders_above(name, tree.folder) for name in tree.paths):
-            return at
-    return None
+            path = item.root.text("spec", "path")
+            places = (os.path.normpath(f"{tree.folder}/{'../' * up}{path}") for up in range(UPWARDS))
+            if found := next((at for at in places if at in folders), None):
+                yield found, item
 
 
 def _plain(tree: Tree) -> dict[str, list[str]]:

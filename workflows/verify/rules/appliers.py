@@ -51,9 +51,10 @@ def _appliers(tree: Tree, folder: str) -> Iterator[Object]:
     """The Flux Kustomization and the Applications of Argo CD that name the folder."""
     yield from filter(None, [tree.flux.get(folder)])
     for item in tree.written:
-        path = item.root.text("spec", "source", "path").strip("/")
-        if item.kind == "Application" and item.group == ARGO and path and f"/{folder}".endswith(f"/{path}"):
-            yield item
+        if item.kind == "Application" and item.group == ARGO:
+            path = item.root.text("spec", "source", "path").strip("/")
+            if path and f"/{folder}".endswith(f"/{path}"):
+                yield item
 
 
 def _options(item: Object) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from workflows.manifests import SYNC_WAVE
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.located import Node
 from workflows.verify.objects import Object
-from workflows.verify.rules.pairs import dependencies, pairs, wave
+from workflows.verify.rules.pairs import depends, pairs, wave
 from workflows.verify.tree import Tree
 
 _OURS = argocd.health_patch()
@@ -37,7 +37,7 @@ def health(tree: Tree) -> Iterator[Finding]:
 
 def _flux_waits(tree: Tree, of_workers: Object, of_control_plane: Object) -> Iterator[Finding]:
     spec = of_workers.root
-    if of_workers is of_control_plane or of_workers not in dependencies(tree, of_control_plane):
+    if of_workers is of_control_plane or not depends(tree, of_control_plane, of_workers):
         return
     checked = any(each.text("kind") == MACHINE_DEPLOYMENT.name for each in spec.items("spec", "healthChecks"))
     if checked or spec.text("spec", "wait") == "True":

@@ -66,13 +66,12 @@ def number(written: Node) -> int | None:
         return None
 
 
-def dependencies(tree: Tree, item: Object) -> list[Object]:
-    """Flux Kustomizations that are ready before this one, directly or not."""
-    found: list[Object] = []
+def depends(tree: Tree, item: Object, other: Object) -> bool:
+    """Whether a Flux Kustomization waits for another one, directly or not."""
+    seen: set[str] = set()
     ahead = [item]
     while ahead:
-        names = {entry.text("name") for entry in ahead.pop().root.items("spec", "dependsOn")}
-        new = [each for each in tree.flux.values() if each.name in names and each not in found]
-        found += new
-        ahead += new
-    return found
+        names = {entry.text("name") for entry in ahead.pop().root.items("spec", "dependsOn")} - seen
+        seen |= names
+        ahead += [each for each in tree.flux.values() if each.name in names]
+    return other.name in seen

@@ -11,7 +11,7 @@ from guards.kube.access import MACHINE_DEPLOYMENT, TALOS_CONTROL_PLANE
 from workflows.manifests import SYNC_WAVE
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.objects import Object
-from workflows.verify.rules.pairs import Applied, dependencies, number, pairs, wave
+from workflows.verify.rules.pairs import Applied, depends, number, pairs, wave
 from workflows.verify.tree import Tree
 
 WHY = {
@@ -61,6 +61,6 @@ def _apart(first: Object, then: Object) -> Finding:
 
 
 def _flux_order(tree: Tree, first: Object, of_first: Object, then: Object, of_then: Object) -> Iterator[Finding]:
-    if of_first is not of_then and of_first not in dependencies(tree, of_then):
+    if of_first is not of_then and not depends(tree, of_then, of_first):
         text = f"applies {then}, must have {of_first.name} in dependsOn, which applies {first}: {WHY[then.kind]}"
         yield finding("waves", of_then, of_then.place("spec", "dependsOn"), text)
