@@ -23,6 +23,8 @@ from workflows.options import (
     parameter_flags,
     target,
 )
+from workflows.verify.command import EXAMPLES as VERIFY_EXAMPLES
+from workflows.verify.command import verify
 
 if TYPE_CHECKING:
     from guards.kube.client import Client
@@ -57,6 +59,7 @@ class DryRun(StrEnum):
 examples:
   python -m workflows rehearse healthy        no cluster needed
   python -m workflows export                  write overlay/ from rollout.yaml
+  python -m workflows verify .                read your own files, no cluster needed
   python -m workflows plan                    what a run would decide now
   python -m workflows submit --watch          start a run and follow it
 
@@ -103,6 +106,9 @@ def export(
     if check and rows:
         raise Problem(Exit.REFUSED, f"{len(rows)} of {len(found.files)} files differ. Next: python -m workflows export")
     say(f"{len(found.files)} files, {len(rows)} written" if rows else f"{len(found.files)} files are up to date")
+
+
+app.command(short_help="Verify a GitOps tree, yours or ours.", epilog=f"{VERIFY_EXAMPLES}\n{CODES}")(verify)
 
 
 @app.command(

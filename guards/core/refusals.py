@@ -39,15 +39,20 @@ def strategy(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
     """Only a strategy that deletes first, one by one, can finish without a spare machine."""
     for scope in covered(parameters):
         for pool in snapshot.pools_of(scope):
-            if pool.strategy.type != "RollingUpdate":
-                yield Finding(
-                    "strategy",
-                    f"{pool.kind} {pool.name}: rollout strategy is {pool.strategy.type}, must be RollingUpdate "
-                    f"({pool.strategy.type} replaces nothing by itself); set it in git",
-                )
-            else:
-                check = _control_plane_strategy if scope is Scope.CONTROL_PLANE else _workers_strategy
-                yield from check(pool)
+            yield from strategy_of(pool)
+
+
+def strategy_of(pool: Pool) -> Iterator[Finding]:
+    """The same for one pool, seen in a cluster or written in a file."""
+    if pool.strategy.type != "RollingUpdate":
+        yield Finding(
+            "strategy",
+            f"{pool.kind} {pool.name}: rollout strategy is {pool.strategy.type}, must be RollingUpdate "
+            f"({pool.strategy.type} replaces nothing by itself); set it in git",
+        )
+    else:
+        check = _control_plane_strategy if pool.scope is Scope.CONTROL_PLANE else _workers_strategy
+        yield from check(pool)
 
 
 def _control_plane_strategy(pool: Pool) -> Iterator[Finding]:
@@ -84,15 +89,20 @@ def control_plane_size(snapshot: Snapshot, parameters: Parameters) -> Iterator[F
     if not parameters.covers(Scope.CONTROL_PLANE):
         return
     for pool in snapshot.pools_of(Scope.CONTROL_PLANE):
-        what = f"{pool.kind} {pool.name}: replicas is {pool.replicas}"
-        if pool.replicas < 2:
-            yield Finding("control-plane-size", f"{what}, must be 3 or more: with maxSurge 0 it never progresses")
-        elif pool.replicas == 2 and not parameters.allow_two_control_planes:
-            yield Finding(
-                "control-plane-size",
-                f"{what}, must be 3 or more: etcd has no fault tolerance while one of two is away; "
-                "submit with --allow-two-control-planes if you accept that",
-            )
+        yield from size_of(pool, allow_two=parameters.allow_two_control_planes)
+
+
+def size_of(pool: Pool, *, allow_two: bool) -> Iterator[Finding]:
+    """The same for one TalosControlPlane."""
+    what = f"{pool.kind} {pool.name}: replicas is {pool.replicas}"
+    if pool.replicas < 2:
+        yield Finding("control-plane-size", f"{what}, must be 3 or more: with maxSurge 0 it never progresses")
+    elif pool.replicas == 2 and not allow_two:
+        yield Finding(
+            "control-plane-size",
+            f"{what}, must be 3 or more: etcd has no fault tolerance while one of two is away; "
+            "submit with --allow-two-control-planes if you accept that",
+        )
 
 
 def has_pools(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:
@@ -140,11 +150,15 @@ def one_deployment_at_a_time(snapshot: Snapshot, parameters: Parameters) -> Iter
     """Each MachineDeployment has a budget of its own in Cluster API: several outdated ones roll in parallel."""
     rolling = [pool for pool in snapshot.pools_of(Scope.WORKERS) if is_outdated(snapshot, pool)]
     if parameters.covers(Scope.WORKERS) and len(rolling) > parameters.max_concurrent_unavailable:
-        yield Finding(
-            "parallel-deployments",
-            f"{len(rolling)} MachineDeployments are outdated ({', '.join(pool.name for pool in rolling)}) and would "
-            f"roll in parallel, {parameters.max_concurrent_unavailable} allowed; change one per commit",
-        )
+        yield in_parallel([pool.name for pool in rolling], "are outdated", parameters.max_concurrent_unavailable)
+
+
+def in_parallel(deployments: list[str], are: str, allowed: int) -> Finding:
+    return Finding(
+        "parallel-deployments",
+        f"{len(deployments)} MachineDeployments {are} ({', '.join(deployments)}) and would roll in parallel, "
+        f"{allowed} allowed; change one per commit",
+    )
 
 
 def one_scope_at_a_time(snapshot: Snapshot, parameters: Parameters) -> Iterator[Finding]:

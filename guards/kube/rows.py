@@ -180,15 +180,24 @@ def _health(item: Object, version: str, new: bool) -> tuple[Condition, Condition
 
 
 def deployment_row(item: Object, version: str) -> PoolRow:
-    root = ("spec", "rollout", "strategy") if version == "v1beta2" else ("spec", "strategy")
-    after = ("spec", "rollout", "after") if version == "v1beta2" else ("spec", "rolloutAfter")
-    row = _pool_row(item, _strategy(item, *root))
+    row = _pool_row(item, strategy(item, *deployment_strategy_path(version)))
     return replace(
         row,
         paused=row.paused or flag(item, "spec", "paused"),
         template=template_fields(item),
-        rollout_after=instant(item, *after),
+        rollout_after=instant(item, *rollout_after_path(version)),
     )
+
+
+CONTROL_PLANE_STRATEGY = ("spec", "rolloutStrategy")
+
+
+def deployment_strategy_path(version: str) -> tuple[str, ...]:
+    return ("spec", "rollout", "strategy") if version == "v1beta2" else ("spec", "strategy")
+
+
+def rollout_after_path(version: str) -> tuple[str, ...]:
+    return ("spec", "rollout", "after") if version == "v1beta2" else ("spec", "rolloutAfter")
 
 
 def machine_set_row(item: Object, version: str) -> PoolRow:
@@ -199,7 +208,7 @@ def control_plane_row(item: Object, version: str) -> PoolRow:
     template = ("spec", "infrastructureTemplate")
     group, _, api_version = required(item, *template, "apiVersion").rpartition("/")
     return replace(
-        _pool_row(item, _strategy(item, "spec", "rolloutStrategy")),
+        _pool_row(item, strategy(item, *CONTROL_PLANE_STRATEGY)),
         version=required(item, "spec", "version"),
         infrastructure=(required(item, *template, "name"), f"{required(item, *template, 'kind')}.{group}"),
         infrastructure_version=api_version,
@@ -235,7 +244,8 @@ def infrastructure_row(item: Object, version: str) -> tuple[str, tuple[str, str]
     return required(item, "metadata", "name"), cloned_from(item)
 
 
-def _strategy(item: Object, *root: str) -> Strategy:
+def strategy(item: Object, *root: str) -> Strategy:
+    """A rollout strategy as it is written below `root`."""
     rolling = (*root, "rollingUpdate")
     return Strategy(
         type=text(item, *root, "type") or "RollingUpdate",

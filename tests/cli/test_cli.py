@@ -13,7 +13,7 @@ from guards.parameters import ASKED
 from tests.cli.conftest import ROOT, Run
 from tests.cli.fakeapi import FakeApi
 
-COMMANDS = ("export", "submit", "plan", "rehearse")
+COMMANDS = ("export", "submit", "plan", "rehearse", "verify")
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])

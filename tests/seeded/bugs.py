@@ -125,7 +125,7 @@ BUGS = (
         T + "preflight.py::test_refusals[cp-ondelete]"),
     Bug("one-control-plane", REFUSALS, "if pool.replicas < 2:", "if pool.replicas < 1:",
         T + "preflight.py::test_refusals[cp-of-1]"),
-    Bug("two-control-planes", REFUSALS, "elif pool.replicas == 2 and not parameters.allow_two_control_planes:", "elif False:",
+    Bug("two-control-planes", REFUSALS, "elif pool.replicas == 2 and not allow_two:", "elif False:",
         T + "preflight.py::test_refusals[cp-of-2]"),
     Bug("paused-cluster", REFUSALS, "if snapshot.cluster.paused else []", "if False else []",
         T + "preflight.py::test_refusals[cluster-paused]"),

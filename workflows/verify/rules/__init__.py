@@ -1,0 +1,1 @@
+"""The rules: pure functions over located objects, each yielding what is wrong."""
