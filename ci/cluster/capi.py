@@ -80,6 +80,7 @@ def up(talos_lab_flags: tuple[str, ...]) -> None:
     objects = [each for provider in PROVIDERS for each in provider.objects()]
     # A manager's cache needs the CRDs; its webhooks need the manager, or every write fails.
     kube.apply(render.as_list(each for each in objects if each["kind"] not in render.WEBHOOKS))
+    kube.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
     run(*(provider.program() for provider in PROVIDERS))
     kube.apply(render.as_list(each for each in objects if each["kind"] in render.WEBHOOKS))
     run(talos_lab(talos_lab_flags))
