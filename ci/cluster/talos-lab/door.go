@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	stdx509 "crypto/x509"
-	"net"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/siderolabs/crypto/x509"
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
-	"github.com/siderolabs/talos/pkg/machinery/config/generate/secrets"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -24,42 +18,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
-
-// listen puts port 50000 of a machine into a mode: "" serves, "maintenance" presents a certificate that no cluster knows
-// and asks for none, "down" refuses connections and cuts those that are open.
-func (m *machine) listen(l *lab, mode string) {
-	if m.mode == mode && m.serving == (mode != "down") {
-		return
-	}
-	if m.srv != nil {
-		m.srv.Stop()
-	}
-	m.srv, m.mode, m.serving = nil, mode, false
-	if mode == "down" {
-		return
-	}
-	ca, auth := m.ca, tls.RequireAndVerifyClientCert
-	if mode == "maintenance" {
-		ca, _ = secrets.NewTalosCA(time.Now())
-		auth = tls.NoClientCert
-	}
-	clients := stdx509.NewCertPool()
-	clients.AddCert(m.ca.Crt)
-	pair, err := x509.NewKeyPair(ca, x509.CommonName(m.node), x509.DNSNames([]string{m.node}), x509.IPAddresses([]net.IP{net.ParseIP(m.addr)}))
-	var listener net.Listener
-	if err == nil {
-		listener, err = net.Listen("tcp", net.JoinHostPort(m.addr, "50000"))
-	}
-	if err != nil {
-		record("listen failed", "machine", m.name, "error", err.Error())
-		return // not serving: tried again in the next round
-	}
-	pings := keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true} // Talos clients ping every ten seconds
-	m.srv = grpc.NewServer(grpc.UnknownServiceHandler(l.front(m, mode == "maintenance")), grpc.KeepaliveEnforcementPolicy(pings), grpc.Creds(credentials.NewTLS(&tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*pair.Certificate}, ClientCAs: clients, ClientAuth: auth})))
-	m.serving = true
-	go m.srv.Serve(listener) //nolint:errcheck // ends with Stop
-}
 
 // call is one request as one machine sees it. It runs with the lab locked; a unary method returns its answer, a streaming
 // one uses send and returns nil.
@@ -188,9 +146,11 @@ func (c *call) as(via *machine, target string, run func(*call) (proto.Message, e
 			c.m = m
 		}
 	}
-	slow, mode := "", "down"
+	mode := "down"
+	var delay time.Duration
 	if c.m != nil {
-		slow, mode = c.m.notes["lab.talos/apid"], c.m.mode
+		mode = c.m.mode
+		delay, _ = c.m.waiting("apid", "slow", 8*time.Second) // longer than the control plane provider waits
 	}
 	c.mu.Unlock()
 	switch mode {
@@ -199,18 +159,20 @@ func (c *call) as(via *machine, target string, run func(*call) (proto.Message, e
 	case "maintenance":
 		return nil, status.Error(codes.Unavailable, "connection error: desc = \"transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority\"")
 	}
-	if strings.HasPrefix(slow, "slow") {
-		delay, err := time.ParseDuration(strings.TrimPrefix(slow, "slow="))
-		if err != nil {
-			delay = 8 * time.Second // longer than the control plane provider waits
-		}
-		select {
-		case <-time.After(delay):
-		case <-c.ctx.Done():
-			return nil, status.FromContextError(c.ctx.Err()).Err()
-		}
+	if err := c.wait(delay); err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return run(c)
+}
+
+// wait is called without the lock.
+func (c *call) wait(delay time.Duration) error {
+	select {
+	case <-time.After(delay):
+		return nil
+	case <-c.ctx.Done():
+		return status.FromContextError(c.ctx.Err()).Err()
+	}
 }

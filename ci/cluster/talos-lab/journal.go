@@ -2,12 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"sync"
 	"time"
 )
 
-var logMu sync.Mutex
+var (
+	journalMu sync.Mutex
+	journal   io.Writer = os.Stdout
+)
 
 // record writes one JSON line: what happened to which machine, and who called what.
 func record(event string, kv ...string) {
@@ -15,7 +19,7 @@ func record(event string, kv ...string) {
 	for i := 0; i+1 < len(kv); i += 2 {
 		line[kv[i]] = kv[i+1]
 	}
-	logMu.Lock()
-	defer logMu.Unlock()
-	_ = json.NewEncoder(os.Stdout).Encode(line)
+	journalMu.Lock()
+	defer journalMu.Unlock()
+	_ = json.NewEncoder(journal).Encode(line)
 }

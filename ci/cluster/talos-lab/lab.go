@@ -4,12 +4,9 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	machineapi "github.com/siderolabs/talos/pkg/machinery/api/machine"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -105,7 +102,7 @@ func (l *lab) observe(ctx context.Context) {
 		if owner, err := l.clusterList.ByNamespace(m.namespace).Get(m.cluster.name); err == nil {
 			m.cluster.notes = owner.(*unstructured.Unstructured).GetAnnotations()
 		}
-		m.notes, m.deleting = obj.GetAnnotations(), obj.GetDeletionTimestamp() != nil
+		l.see(ctx, m, obj)
 	}
 	for uid, m := range l.machines {
 		if seen[uid] {
@@ -137,60 +134,31 @@ func (l *lab) tend(ctx context.Context, c *cluster) {
 			continue
 		}
 		mine = append(mine, m)
-		away := l.reboot
-		if s, err := strconv.Atoi(m.notes["lab.talos/reboot-seconds"]); err == nil {
-			away = time.Duration(s) * time.Second
-		}
-		if m.down() && time.Since(m.rebootAt) > away {
-			m.reboots++
-			l.startBoot(ctx, m)
-			record("machine booting", "machine", m.name, "boot-id", m.bootID)
-		}
-		mode := map[string]string{"down": "down", "maintenance": "maintenance"}[m.notes["lab.talos/apid"]]
-		if m.down() {
-			mode = "down"
-		}
-		m.listen(l, mode)
-		// A control plane machine joins when its kubelet has registered the Node. Joining is a change of the etcd
-		// cluster, so it needs quorum; nobody rejoins without a reboot after leaving.
-		if c.bootstrapped && m.controlPlane && !m.deleting && !m.left && !m.down() && m.member() == nil &&
-			nodes[m.node] != nil && (len(c.members) == 0 || c.quorum()) {
-			c.members[hash(string(m.uid))] = &member{id: hash(string(m.uid)), hostname: m.node, addr: m.addr, m: m}
-			m.etcdData = true
-			record("etcd join", "machine", m.name, "node", m.node)
-		}
-		if stale := m.notes["lab.talos/etcd"] == "stale-member"; stale != m.stale {
-			if m.stale = stale; stale { // once: whoever removes it has removed it
-				id := hash(string(m.uid) + "-stale")
-				c.members[id] = &member{id: id, hostname: m.node + "-stale", addr: l.subnet + ".255.254"}
-			}
-		}
-		// Talos ends the boot sequence when all services are up, etcd included; it does not wait for the Node.
-		if !m.booted && m.rebootAt.IsZero() && time.Since(m.bootTime) > l.boot && m.notes["lab.talos/boot"] != "stuck" && (!m.controlPlane || m.member() != nil) {
-			m.booted = true
-			m.emit("", &machineapi.SequenceEvent{Sequence: "boot", Action: machineapi.SequenceEvent_STOP})
-			m.emit("", &machineapi.MachineStatusEvent{Stage: machineapi.MachineStatusEvent_RUNNING, Status: &machineapi.MachineStatusEvent_MachineStatus{Ready: true}})
-		}
+		l.power(ctx, m)
+		c.membership(m, nodes[m.node] != nil, l.subnet)
+		m.finishBoot(l.boot)
 	}
 	c.elect(0)
-	leader, leaderNode := c.leader, c.hostname(c.leader)
 	l.mu.Unlock()
 	if nodes == nil {
 		return
 	}
-	// The backend keeps its own idea of the leader as an annotation of its etcd pods, and refuses to start a new member
-	// when the pod that had it is gone. A kubeadm control plane moves it through etcd; here it follows our table.
-	// Update, not Patch: the backend's API server keeps a patched object untyped and can then no longer list its kind.
-	if leader != 0 && leader != c.mirrored {
-		pods := c.workload.CoreV1().Pods("kube-system")
-		if pod, err := pods.Get(ctx, "etcd-"+leaderNode, metav1.GetOptions{}); err == nil {
-			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "etcd.inmemory.infrastructure.cluster.x-k8s.io/leader-from", time.Now().Format(time.RFC3339))
-			if _, err := pods.Update(ctx, pod, metav1.UpdateOptions{}); err == nil {
-				c.mirrored = leader
-			}
-		}
-	}
+	l.mirrorLeader(ctx, c)
 	for _, m := range mine {
 		l.syncNode(ctx, m, nodes[m.node])
 	}
+}
+
+// power starts a machine that has been away long enough, and opens or shuts its port.
+func (l *lab) power(ctx context.Context, m *machine) {
+	if m.down() && time.Since(m.rebootAt) > m.away(l.reboot) {
+		m.reboots++
+		l.annotate(ctx, m, m.restart())
+		record("machine booting", "machine", m.name, "boot-id", m.bootID)
+	}
+	mode := map[string]string{"down": "down", "maintenance": "maintenance"}[m.fault("apid")]
+	if m.down() {
+		mode = "down"
+	}
+	m.listen(l, mode)
 }

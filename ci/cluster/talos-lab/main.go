@@ -4,16 +4,9 @@
 //	talos-lab secrets --cluster NAME [--namespace NS]   RSA certificate authorities, before the Cluster is applied
 //	talos-lab serve [--namespace NS]                    addresses, and a Talos machine API on each of them
 //
-// Faults and facts are annotations on the Machine:
-//
-//	lab.talos/apid: down | maintenance | slow[=5s]  no listener | a certificate of no known CA | late answers (default 8s)
-//	lab.talos/etcd: unhealthy | learner | alarm     failing member | member without a vote | NOSPACE alarm
-//	lab.talos/etcd: stale-member                    one extra member "<node>-stale", until somebody removes it
-//	lab.talos/boot: stuck                           the boot sequence has started and does not stop
-//	lab.talos/node: not-ready | hung                the Node in the workload cluster says Ready=False; hung: until a reboot
-//	lab.talos/reboot-seconds: "40"                  how long this machine stays away when rebooted
-//	lab.talos/node-ready: 30s                       on a Cluster: how long its new Nodes stay NotReady, instead of the flag
-//	lab.talos/boot-id, boot-time, reboots, reboot-mode   written by talos-lab: the current boot and the last reboot
+// Faults and facts are annotations on the Machine, in README.md. What is where: lab.go the rounds, machine.go and power.go
+// a machine and its boots, faults.go and births.go what is wrong with it, etcd.go the table of members, node.go the
+// workload cluster's view, listen.go the port, door.go who may call what, methods.go, *_call.go and services.go the answers.
 package main
 
 import (

@@ -39,21 +39,21 @@ func (l *lab) nodes(ctx context.Context, c *cluster) map[string]*corev1.Node {
 
 // nodeReadyAfter is how long a new Node of this machine's cluster stays NotReady: the Cluster's annotation, else the flag.
 func (l *lab) nodeReadyAfter(m *machine) time.Duration {
-	if own, err := time.ParseDuration(m.cluster.notes["lab.talos/node-ready"]); err == nil {
+	if own, err := time.ParseDuration(m.cluster.notes[prefix+"node-ready"]); err == nil {
 		return own
 	}
 	return l.nodeReady
 }
 
 // syncNode writes what a Talos kubelet would report. The backend creates a Node that is Ready at once and leaves an
-// existing one alone: with --node-ready, talos-lab registers it first, so that it is NotReady from its first moment.
+// existing one alone: with --node-ready, or a fault, talos-lab registers it first, NotReady from its first moment.
 func (l *lab) syncNode(ctx context.Context, m *machine, node *corev1.Node) {
 	l.mu.Lock()
 	defer l.mu.Unlock() // the backend is on this machine, and its client gives up after two seconds
 	want := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: m.node}, Spec: corev1.NodeSpec{ProviderID: m.provider}}
 	if node != nil {
 		want = node.DeepCopy()
-	} else if l.nodeReadyAfter(m) == 0 || m.deleting {
+	} else if l.nodeReadyAfter(m) == 0 && !m.unready() || m.deleting {
 		return
 	} else if m.controlPlane {
 		want.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
@@ -64,7 +64,7 @@ func (l *lab) syncNode(ctx context.Context, m *machine, node *corev1.Node) {
 	want.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: m.addr}, {Type: corev1.NodeHostName, Address: m.node}}
 	status, reason := corev1.ConditionFalse, "KubeletNotReady"
 	if node != nil && time.Since(node.CreationTimestamp.Time) >= l.nodeReadyAfter(m) && m.rebootAt.IsZero() &&
-		(m.booted || m.reboots == 0) && m.notes["lab.talos/node"] != "not-ready" && m.notes["lab.talos/node"] != "hung" {
+		(m.booted || m.reboots == 0) && !m.unready() {
 		status, reason = corev1.ConditionTrue, "KubeletReady"
 	}
 	for _, is := range []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status, Reason: reason},
@@ -82,5 +82,26 @@ func (l *lab) syncNode(ctx context.Context, m *machine, node *corev1.Node) {
 		_, _ = m.workload.CoreV1().Nodes().Create(ctx, want, metav1.CreateOptions{})
 	} else if !equality.Semantic.DeepEqual(node, want) {
 		_, _ = m.workload.CoreV1().Nodes().Update(ctx, want, metav1.UpdateOptions{}) // a conflict is seen again in the next round
+	}
+}
+
+// mirrorLeader: the backend keeps its own idea of the leader as an annotation of its etcd pods, and refuses to start a
+// new member when the pod that had it is gone. A kubeadm control plane moves it through etcd; here it follows our table.
+// Update, not Patch: the backend's API server keeps a patched object untyped and can then no longer list its kind.
+func (l *lab) mirrorLeader(ctx context.Context, c *cluster) {
+	l.mu.Lock()
+	leader, node := c.leader, c.hostname(c.leader)
+	l.mu.Unlock()
+	if leader == 0 || leader == c.mirrored {
+		return
+	}
+	pods := c.workload.CoreV1().Pods("kube-system")
+	pod, err := pods.Get(ctx, "etcd-"+node, metav1.GetOptions{})
+	if err != nil {
+		return // there is none yet: the next round tries again
+	}
+	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "etcd.inmemory.infrastructure.cluster.x-k8s.io/leader-from", time.Now().Format(time.RFC3339))
+	if _, err := pods.Update(ctx, pod, metav1.UpdateOptions{}); err == nil {
+		c.mirrored = leader
 	}
 }

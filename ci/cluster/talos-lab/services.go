@@ -31,9 +31,9 @@ func (c *call) services() (proto.Message, error) {
 	return &machineapi.ServiceListResponse{Messages: []*machineapi.ServiceList{list}}, nil
 }
 
-// events greets with an empty event, sends the past (the last TailEvents of it, or all, whatever tail is asked for), and
+// follow greets with an empty event, sends the past (the last TailEvents of it, or all, whatever tail is asked for), and
 // follows. It gives the lock up while it sends and waits.
-func (c *call) events() (proto.Message, error) {
+func (c *call) follow() (proto.Message, error) {
 	req := c.req.(*machineapi.EventsRequest)
 	sent, pending := len(c.m.events), []*machineapi.Event{{Data: &anypb.Any{}, ActorId: req.WithActorId}}
 	if req.TailEvents > 0 {
