@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clienttesting "k8s.io/client-go/testing"
@@ -126,5 +127,14 @@ func TestABirthIsNotUsedTwice(t *testing.T) {
 	}
 	if !patched {
 		t.Error("what is left of the births is written without a resource version")
+	}
+}
+
+func TestACopyFromBeforeTheBirthTakesNoFaultAway(t *testing.T) {
+	w := newWorld(t)
+	w.plan(`{"workers": [{"node": "hung"}]}`)
+	m := w.born("w-1", "homelab-workers", nil)
+	if w.see(context.Background(), m, &unstructured.Unstructured{}); !m.unready() {
+		t.Error("ready")
 	}
 }

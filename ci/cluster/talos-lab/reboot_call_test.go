@@ -69,8 +69,9 @@ func TestEveryCallThatReachesTheMachineIsCounted(t *testing.T) {
 		t.Errorf("%s calls on the Machine", told)
 	}
 	journalMu.Lock()
-	defer journalMu.Unlock()
-	if told := strings.Count(lines.String(), `"event":"reboot call"`); told != 6 {
+	told := strings.Count(lines.String(), `"event":"reboot call"`)
+	journalMu.Unlock()
+	if told != 6 {
 		t.Errorf("%d calls in the log", told)
 	}
 	if told := w.note(machineGVR, "cp-1", "reboot-calls"); told != "" {
