@@ -54,6 +54,7 @@ func (m *machine) listen(l *lab, mode string) {
 func (m *machine) shut() {
 	if m.srv != nil {
 		m.srv.Stop()
+		_ = m.socket.Close() // Stop knows nothing of a listener before Serve has begun
 	}
 	m.srv, m.mode, m.serving = nil, "down", false
 }
