@@ -4,8 +4,8 @@ import base64
 import ipaddress
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import yaml
 from cryptography import x509
@@ -13,13 +13,20 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-NOW = datetime.fromtimestamp(time.time(), UTC)
-"""TLS judges certificates by the real clock, so these tests live in the present."""
 DAY = timedelta(days=1)
+TALOS_LABEL, PKCS8_LABEL = b" ED25519 PRIVATE KEY-", b" PRIVATE KEY-"
+"""Talos labels PKCS#8 in its own way, which OpenSSL does not know."""
 
 
-@dataclass(frozen=True)
-class Pair:
+def now() -> datetime:
+    """TLS judges certificates by the real clock, so these tests live in the present."""
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+NOW = now()
+
+
+class Pair(NamedTuple):
     """A certificate and its key, both PEM."""
 
     crt: bytes
@@ -27,14 +34,13 @@ class Pair:
 
 
 class Authority:
-    """One Talos certificate authority."""
+    """One Talos certificate authority: a new one, or that of a running cluster, whose certificate and key are given."""
 
-    def __init__(self, name: str = "talos") -> None:
-        self._key = Ed25519PrivateKey.generate()
-        self._name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
-        builder = _certificate(self._name, self._name, self._key, NOW - DAY, NOW + 365 * DAY)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.crt = builder.sign(self._key, None).public_bytes(serialization.Encoding.PEM)
+    def __init__(self, own: Pair | None = None) -> None:
+        self.crt, key = own or _own()
+        loaded = serialization.load_pem_private_key(key.replace(TALOS_LABEL, PKCS8_LABEL), None)
+        assert isinstance(loaded, Ed25519PrivateKey)
+        self._key, self._name = loaded, x509.load_pem_x509_certificate(self.crt).subject
 
     def machine(self, *addresses: str, end: datetime = NOW + DAY) -> Pair:
         """The certificate of a machine's apid, valid for these addresses."""
@@ -52,9 +58,21 @@ class Authority:
         builder = _certificate(subject, self._name, key, begin, end)
         if names:
             builder = builder.add_extension(names, critical=True)
-        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        pem = key.private_bytes(serialization.Encoding.PEM, *form)
-        return Pair(builder.sign(self._key, None).public_bytes(serialization.Encoding.PEM), pem)
+        return _pair(builder.sign(self._key, None), key)
+
+
+def _own() -> Pair:
+    """A new authority's own certificate."""
+    key, name = Ed25519PrivateKey.generate(), x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "talos")])
+    builder = _certificate(name, name, key, NOW - DAY, NOW + 365 * DAY)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return _pair(builder.sign(key, None), key)
+
+
+def _pair(certificate: x509.Certificate, key: Ed25519PrivateKey) -> Pair:
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, *form)
+    return Pair(certificate.public_bytes(serialization.Encoding.PEM), pem)
 
 
 def _certificate(
@@ -66,7 +84,7 @@ def _certificate(
 
 def document(ca: bytes, client: Pair) -> dict[str, object]:
     """The mapping in a talosconfig, with a second context that is not the current one."""
-    key = client.key.replace(b" PRIVATE KEY", b" ED25519 PRIVATE KEY")
+    key = client.key.replace(PKCS8_LABEL, TALOS_LABEL)
     encoded = {name: base64.b64encode(pem).decode() for name, pem in (("ca", ca), ("crt", client.crt), ("key", key))}
     return {"context": "homelab", "contexts": {"other": {}, "homelab": {"endpoints": ["192.0.2.1"], **encoded}}}
 
