@@ -18,6 +18,7 @@ REBOOTABLE = ("booting", "running")
 _SEEN = {
     Silence.UNREACHABLE: "connection refused",
     Silence.UNKNOWN_AUTHORITY: "its certificate is signed by unknown authority",
+    Silence.STRANGER: "a plain-text server",
     Silence.DENIED: "PermissionDenied",
     Silence.BROKEN: "the answer is no MachineStatus",
     Silence.NOT_ASKED: "not asked",

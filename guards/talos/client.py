@@ -7,6 +7,7 @@ question may be lost, then the machine is silent. A reboot is sent exactly once.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from ssl import SSLContext
@@ -14,10 +15,10 @@ from typing import Any, TypeVar
 
 from guards.core.evidence import Credential, Round, Silence, Silent, Target
 from guards.parameters import RebootMode
-from guards.talos.connection import Connection, within
+from guards.talos.connection import Connection, Limits
 from guards.talos.methods import REBOOT
 from guards.talos.ports import BadCredential, NoCredential, Refused, Unproven
-from guards.talos.rounds import Limits, ask_all, is_ip
+from guards.talos.rounds import ask_all, is_ip
 from guards.talos.silence import refused, silent
 from guards.talos.talos_pb2 import RebootRequest
 from guards.talos.talosconfig import Login, load
@@ -86,16 +87,17 @@ class TalosClient:
         return load(self._file, self._now())
 
     async def _reboot(self, address: str, mode: RebootMode, tls: SSLContext) -> None:
-        async with Connection(address, self._port, tls) as connection:
+        limits = replace(self._limits, call=self._limits.machine)  # an answer that does not come leaves doubt
+        async with Connection(address, self._port, tls, limits) as connection:
             try:
-                await connection.open(self._limits.connect)
+                await connection.open()
             except Exception as error:
                 raise Refused(f"not rebooted: {silent(error, connection).text}") from error
             try:
-                await within(self._limits.machine, REBOOT(connection, RebootRequest(mode=MODES[mode])))
+                await REBOOT(connection, RebootRequest(mode=MODES[mode]))
             except Exception as error:
                 text = silent(error, connection).text
-                if refused(error, connection):
+                if refused(error):
                     raise Refused(f"not rebooted: {text}") from error
                 raise Unproven(f"whether it reboots is unknown: {text}") from error
 
