@@ -228,21 +228,25 @@ def test_we_say_nothing_before_the_greeting(lab: Lab) -> None:
     assert heard in ([], [b""])
 
 
+def frames(text: str, seen: str, id: str) -> object:
+    return pytest.param(bytes.fromhex(text), seen, id=id)
+
+
 @pytest.mark.parametrize(
-    ("frames", "seen"),
+    ("said_first", "seen"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no HTTP/2 server, it begins with b'HTTP/1.1 400"),
-        (bytes.fromhex("000000 04 00 00000001"), "no HTTP/2 server"),  # SETTINGS of a stream
-        (bytes.fromhex("000000 04 01 00000000"), "no HTTP/2 server"),  # SETTINGS acknowledged, never sent
-        (bytes.fromhex("000005 04 00 00000000 0000000000"), "no HTTP/2 server"),  # SETTINGS of a wrong length
-        (bytes.fromhex("000008 06 00 00000000 0000000000000000"), "no HTTP/2 server"),  # a PING
-        (bytes.fromhex("000006 04 00 00000000 0002 00000007"), "InvalidSettingsValueError"),
-        (bytes.fromhex("000000 04 00 00000000 000000 04 00 00000001"), "ProtocolError"),  # right first, then wrong
-        (bytes.fromhex("000000 04 00 00000000 000001 ff 00 00000000 00"), "UnknownFrameReceived"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "no HTTP/2 server, it begins with b'HTTP/1.1", id="http-1"),
+        frames("000000 04 00 00000001", "no HTTP/2 server", id="of-a-stream"),
+        frames("000000 04 01 00000000", "no HTTP/2 server", id="acknowledged"),
+        frames("000005 04 00 00000000 0000000000", "no HTTP/2 server", id="wrong-length"),
+        frames("00000c 07 00 00000000 000000000000000000000000", "no HTTP/2 server", id="goaway"),
+        frames("000006 04 00 00000000 0002 00000007", "InvalidSettingsValueError", id="wrong-value"),
+        frames("000000 04 00 00000000 000000 04 00 00000001", "ProtocolError", id="wrong-later"),
+        frames("000000 04 00 00000000 000001 ff 00 00000000 00", "UnknownFrameReceived", id="unknown"),
     ],
 )
-def test_a_machine_that_breaks_the_rules_of_http_2_is_broken(lab: Lab, frames: bytes, seen: str) -> None:
-    after_tls(lab, lambda secure, over: said(secure, over, frames))
+def test_a_machine_that_breaks_the_rules_of_http_2_is_broken(lab: Lab, said_first: bytes, seen: str) -> None:
+    after_tls(lab, lambda secure, over: said(secure, over, said_first))
     answer = asked(lab)
     assert answer.why is Silence.BROKEN
     assert seen in answer.text
