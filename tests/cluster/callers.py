@@ -43,8 +43,8 @@ class Caller:
 
     def table(self, machine: Target, *command: str) -> list[dict[str, str]]:
         """A table that talosctl prints, by the names of its columns."""
-        header, *rows = [re.split(r" {2,}", line.rstrip()) for line in self.told(machine, *command).splitlines()] or [[]]
-        return [dict(zip(header, row, strict=False)) for row in rows]
+        lines = [re.split(r" {2,}", line.rstrip()) for line in self.told(machine, *command).splitlines()]
+        return [dict(zip(lines[0], row, strict=False)) for row in lines[1:]]
 
     def stage(self, machine: Target) -> str:
         """The last stage in the events that talosctl prints, which it does for ever."""
