@@ -54,12 +54,10 @@ class Caller:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self.management.environment) as events:
             assert events.stdout is not None
             try:
-                line = next(line for line in events.stdout if "MachineStatusEvent" in line)
+                next(line for line in events.stdout if "MachineStatusEvent" in line)
+                return next(events.stdout).split()[0].lower()  # each event takes two lines
             finally:
                 events.terminate()
-        found = re.search(r"\b(BOOTING|RUNNING|REBOOTING)\b", line)
-        assert found, line
-        return found[1].lower()
 
     def answer(self, machine: Target) -> Answer | Silent:
         return self.client().ask([machine]).machines[machine.uid]
