@@ -67,14 +67,21 @@ class Caller:
         assert isinstance(found, Answer), found
         return found
 
-    def silence(self, machine: Target, why: Silence) -> str:
-        """Wait until the machine is silent for this reason; what is told about it."""
+    def is_silent(self, machine: Target, why: Silence, told: str) -> None:
+        """Wait until the machine is silent for this reason, in these words; talosctl fails then, in its own."""
 
-        def silent() -> str:
+        def silent() -> bool:
             found = self.answer(machine)
-            return found.text if isinstance(found, Silent) and found.why is why else ""
+            return isinstance(found, Silent) and found.why is why and told in found.text
 
-        return str(wait_for(f"{machine.name} to be {why}", silent, 30))
+        wait_for(f"{machine.name} to be {why}: {told}", silent, 30)
+        self.fails(machine, "version")
+
+    def fails(self, machine: Target, *command: str, told: str = "") -> None:
+        """talosctl does. Its words may be a mere broken pipe where a machine refuses its certificate."""
+        done = self.talosctl(machine, *command)
+        assert done.returncode == 1, done.stdout
+        assert told in done.stderr
 
     def view(self, machine: Target) -> EtcdView:
         found = self.client().ask([machine]).etcd[machine.uid]
