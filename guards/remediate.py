@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from guards.core.credential import unusable
 from guards.core.decide import take_in
-from guards.core.evidence import Round
+from guards.core.evidence import Answer, Round
 from guards.core.invariants import assert_before_act, too_old
 from guards.core.ledger import Act, Action, State, open_act, settled, with_act, withdrawn
 from guards.core.memory import Memory, acted
@@ -149,12 +149,14 @@ class Remediator:
         ledger = self.tenure.fence.ledger
         assert_before_act(order, snapshot, answers, ledger, self.parameters, cluster_uid)
         if act.action is Action.REBOOT:
-            return self._reboot(order)
+            return self._reboot(order, answers)
         return self._delete(order, act)
 
-    def _reboot(self, order: Order) -> State:
+    def _reboot(self, order: Order, answers: Round) -> State:
+        machine = answers.machines[order.machine.uid]
+        assert isinstance(machine, Answer), "a reboot of a silent machine is objected to"
         try:
-            self.talos.reboot(order.rung.address, self.parameters.reboot_mode)
+            self.talos.reboot(machine, self.parameters.reboot_mode)
         except Refused:
             return State.REFUSED
         except Unproven:

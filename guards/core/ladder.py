@@ -19,8 +19,6 @@ class Rung:
     action: Action
     reason: str
     """Why the rung below is behind us; "" for a first reboot."""
-    address: str = ""
-    """Where to send a reboot."""
     boot_time: int = 0
     """Unix seconds, before the reboot."""
 
@@ -35,7 +33,7 @@ def rung(
     if rebooted is None:
         own = answers.machines.get(machine.uid)
         if isinstance(own, Answer):
-            return Rung(Action.REBOOT, "", own.address, own.boot_time)
+            return Rung(Action.REBOOT, "", own.boot_time)
         since = memory.silent_since.get(machine.uid)
         if since is None or snapshot.taken_at - since < parameters.stuck_after:
             return Rung(Action.REBOOT, "")

@@ -18,6 +18,7 @@ REBOOTABLE = ("booting", "running")
 _SEEN = {
     Silence.UNREACHABLE: "connection refused",
     Silence.UNKNOWN_AUTHORITY: "its certificate is signed by unknown authority",
+    Silence.STRANGER: "a plain-text server",
     Silence.DENIED: "PermissionDenied",
     Silence.BROKEN: "the answer is no MachineStatus",
     Silence.NOT_ASKED: "not asked",
@@ -48,14 +49,21 @@ class SimulatedTalos:
         found = {target.uid: self._first(target) for target in asked}
         return Round(
             begun_at=self._world.now(),
-            machines={uid: self._answer(*pair) for uid, pair in found.items()},
+            machines={uid: m if isinstance(m, Silent) else self._answer(at, m) for uid, (at, m) in found.items()},
             etcd={target.uid: self._etcd(*found[target.uid]) for target in asked if target.control_plane},
         )
 
-    def reboot(self, address: str, mode: RebootMode) -> None:
-        machine = self._usable(address)
-        if isinstance(machine, Silent):
-            raise Refused(machine.text)
+    def reboot(self, machine: Answer, mode: RebootMode) -> None:
+        address = machine.address
+        found = self._usable(address)
+        if isinstance(found, Silent):
+            raise Refused(found.text)
+        answer = self._answer(address, found)
+        if (answer.hostname, answer.boot_time) != (machine.hostname, machine.boot_time):
+            raise Refused(f"{address}: {answer.hostname} answers here now, expected {machine.hostname}")
+        self._reboot(address, found)
+
+    def _reboot(self, address: str, machine: MachineRecord) -> None:
         match machine.apid.reboot:
             case RebootFault.REFUSED:
                 raise Refused(f"{address}: Reboot: PermissionDenied")
@@ -102,9 +110,7 @@ class SimulatedTalos:
         name = self._world.virtual.get(address)
         return next((m for m in self._world.machines() if m.name == name or m.server == address), None)
 
-    def _answer(self, address: str, machine: MachineRecord | Silent) -> Answer | Silent:
-        if isinstance(machine, Silent):
-            return machine
+    def _answer(self, address: str, machine: MachineRecord) -> Answer:
         assert machine.booted_at is not None
         return Answer(
             address=address,

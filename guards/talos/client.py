@@ -7,17 +7,19 @@ question may be lost, then the machine is silent. A reboot is sent exactly once.
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any, TypeVar
 
-from guards.core.evidence import Credential, Round, Silence, Silent, Target
+from guards.core.evidence import Answer, Credential, Round, Silence, Silent, Target
 from guards.parameters import RebootMode
-from guards.talos.connection import Connection, within
+from guards.talos.connection import Connection, Limits
 from guards.talos.methods import REBOOT
 from guards.talos.ports import BadCredential, NoCredential, Refused, Unproven
-from guards.talos.rounds import Limits, ask_all, is_ip
+from guards.talos.questions import who
+from guards.talos.rounds import ask_all
 from guards.talos.silence import refused, silent
 from guards.talos.talos_pb2 import RebootRequest
 from guards.talos.talosconfig import Login, load
@@ -70,34 +72,44 @@ class TalosClient:
         etcd = {target.uid: found[target.uid][1] for target in wanted if target.control_plane}
         return Round(begun_at, machines, etcd)
 
-    def reboot(self, address: str, mode: RebootMode) -> None:
-        if not is_ip(address):
-            raise Refused(f"{address}: not rebooted: this is no IP address, expected one that answered")
+    def reboot(self, machine: Answer, mode: RebootMode) -> None:
+        address = machine.address
         try:
             login = self._login()
         except (NoCredential, BadCredential) as error:
             raise Refused(f"{address}: not rebooted: {error}") from error
         if self._stop.is_set():
             raise Refused(f"{address}: not rebooted: this step has been told to stop")
-        _run(self._reboot(address, mode, login.tls))
+        _run(self._reboot(machine, mode, login.tls))
 
     def _login(self) -> Login:
         """Afresh every time: the kubelet renews the file."""
         return load(self._file, self._now())
 
-    async def _reboot(self, address: str, mode: RebootMode, tls: SSLContext) -> None:
-        async with Connection(address, self._port, tls) as connection:
+    async def _reboot(self, machine: Answer, mode: RebootMode, tls: SSLContext) -> None:
+        limits = replace(self._limits, call=self._limits.machine)  # an answer that does not come leaves doubt
+        async with Connection(machine.address, self._port, tls, limits) as connection:
             try:
-                await connection.open(self._limits.connect)
+                await connection.open()
+                found = await who(connection)
             except Exception as error:
                 raise Refused(f"not rebooted: {silent(error, connection).text}") from error
+            if found != (machine.hostname, machine.boot_time):
+                raise Refused(_somebody_else(machine, *found))
             try:
-                await within(self._limits.machine, REBOOT(connection, RebootRequest(mode=MODES[mode])))
+                await REBOOT(connection, RebootRequest(mode=MODES[mode]))
             except Exception as error:
                 text = silent(error, connection).text
-                if refused(error, connection):
+                if refused(error):
                     raise Refused(f"not rebooted: {text}") from error
                 raise Unproven(f"whether it reboots is unknown: {text}") from error
+
+
+def _somebody_else(machine: Answer, hostname: str, boot_time: int) -> str:
+    return (
+        f"not rebooted: {machine.address}: {hostname}, booted at {boot_time}, answers here now, "
+        f"expected {machine.hostname}, booted at {machine.boot_time}"
+    )
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -9,7 +9,7 @@ from grpclib.const import Cardinality
 
 from guards.talos import cosi_pb2 as cosi
 from guards.talos import talos_pb2 as talos
-from guards.talos.connection import Connection
+from guards.talos.connection import Connection, within
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -21,7 +21,7 @@ class Nonsense(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Q, R]):
-    """A unary call. Sent once; raises Nonsense, and what sockets, TLS and grpclib raise."""
+    """A unary call. Sent once, bounded; raises Nonsense, TimeoutError, and what sockets, TLS and grpclib raise."""
 
     path: str
     request: type[Q]
@@ -29,6 +29,9 @@ class Method(Generic[Q, R]):
 
     async def __call__(self, connection: Connection, request: Q) -> R:
         connection.doing = self.path.rpartition("/")[2]
+        return await within(connection.limits.call, self._answer(connection, request))
+
+    async def _answer(self, connection: Connection, request: Q) -> R:
         async with connection.request(self.path, Cardinality.UNARY_UNARY, self.request, self.reply) as stream:
             await stream.send_message(request, end=True)
             reply = await stream.recv_message()

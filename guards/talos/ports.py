@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from guards.core.evidence import Credential, Round, Target
+from guards.core.evidence import Answer, Credential, Round, Target
 from guards.parameters import RebootMode
 
 
@@ -38,6 +38,9 @@ class TalosMachines(Protocol):
         """Ask all of them at once, bounded to a few seconds. Never raises for a machine: silence is an answer."""
         ...
 
-    def reboot(self, address: str, mode: RebootMode) -> None:
-        """Send one reboot, once, whatever comes of it. Refused or Unproven; an OK proves nothing either."""
+    def reboot(self, machine: Answer, mode: RebootMode) -> None:
+        """Send one reboot, once, whatever comes of it. Refused or Unproven; an OK proves nothing either.
+
+        Only to the machine that gave this answer, in that very boot: its address may be another's by now.
+        """
         ...

@@ -28,11 +28,16 @@ MACHINE_STATUS = GetRequest(namespace="runtime", type="MachineStatuses.runtime.t
 
 async def about_itself(connection: Connection) -> Answer:
     """Raises Nonsense, and what sockets, TLS and grpclib raise."""
-    hostname = _given("host name", _one((await HOSTNAME(connection, Empty())).messages).hostname)
+    hostname = await _hostname(connection)
     version = _given("version", _one((await VERSION(connection, Empty())).messages).version.tag)
-    boot_time = _given("boot time", _one((await SYSTEM_STAT(connection, Empty())).messages).boot_time)
+    boot_time = await _boot_time(connection)
     stage = await _stage(connection)
-    return Answer(connection.address, printable(hostname, 253), printable(version, 60), boot_time, stage)
+    return Answer(connection.address, hostname, printable(version, 60), boot_time, stage)
+
+
+async def who(connection: Connection) -> tuple[str, int]:
+    """Host name and boot time: what tells a machine, and a boot of it, from all others. Raises the same."""
+    return await _hostname(connection), await _boot_time(connection)
 
 
 async def about_etcd(connection: Connection) -> EtcdView:
@@ -50,6 +55,14 @@ async def about_etcd(connection: Connection) -> EtcdView:
         alarms=tuple(f"{_alarm(each)} of member {each.member_id:x}" for each in alarms),
         members=_members(members),
     )
+
+
+async def _hostname(connection: Connection) -> str:
+    return printable(_given("host name", _one((await HOSTNAME(connection, Empty())).messages).hostname), 253)
+
+
+async def _boot_time(connection: Connection) -> int:
+    return _given("boot time", _one((await SYSTEM_STAT(connection, Empty())).messages).boot_time)
 
 
 async def _stage(connection: Connection) -> str:

@@ -8,7 +8,8 @@ from ssl import SSLContext
 from typing import Any, TypeVar
 
 from guards.core.evidence import Answer, EtcdView, Silence, Silent, Target
-from guards.talos.connection import Connection, within
+from guards.talos.authority import looked_at
+from guards.talos.connection import Connection, Limits, within
 from guards.talos.questions import about_etcd, about_itself
 from guards.talos.silence import silent
 
@@ -16,20 +17,9 @@ T = TypeVar("T")
 Found = tuple[Answer | Silent, EtcdView | Silent]
 """A machine about itself and about its etcd member."""
 
-_TELLING = (Silence.DENIED, Silence.UNKNOWN_AUTHORITY, Silence.BROKEN, Silence.UNREACHABLE)
-"""Of several silent addresses the first of these counts: unreachable is only who gives no sign of life anywhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Longest times, in seconds."""
-
-    connect: float = 3
-    """One connection to one address, TLS included."""
-    machine: float = 8
-    """All questions to one machine, at all of its addresses. Also one reboot."""
-    round: float = 10
-    """All questions to all machines."""
+_TELLING = (Silence.DENIED, Silence.UNKNOWN_AUTHORITY, Silence.BROKEN, Silence.UNREACHABLE, Silence.STRANGER)
+"""Of several silent addresses the first of these counts: unreachable is only who gives no sign of life anywhere, and a
+stranger's is no sign of life."""
 
 
 async def ask_all(targets: Sequence[Target], tls: SSLContext, port: int, limits: Limits) -> dict[str, Found]:
@@ -54,22 +44,27 @@ class _Asked:
     async def found(self) -> Found:
         """The machine itself; else its silence; else, where every address belongs to a stranger, the first stranger.
 
-        A stranger's answer never hides a silence: a virtual address is answered by another machine just when its own
-        machine hangs.
+        A stranger never hides a silence: a virtual address is answered by another machine just when its own machine
+        hangs. Nor does it use up the machine's time: all addresses are asked side by side.
         """
         until = _clock() + self.limits.machine
+        tasks = [asyncio.create_task(self._at(each, until)) for each in filter(is_ip, self.target.addresses)]
         strangers: list[Found] = []
         silences: list[Silent] = []
-        for address in filter(is_ip, self.target.addresses):
-            machine, etcd = await self._at(address, until)
-            if isinstance(machine, Silent):
-                silences.append(machine)
-            elif self._is_itself(machine):
-                return machine, etcd
-            else:
-                strangers.append((machine, etcd))
+        try:
+            for task in tasks:
+                machine, etcd = await task
+                if isinstance(machine, Silent):
+                    silences.append(machine)
+                elif self._is_itself(machine):
+                    return machine, etcd
+                else:
+                    strangers.append((machine, etcd))
+        finally:
+            for task in tasks:
+                task.cancel()
         if silences:
-            telling = min(silences, key=lambda each: _TELLING.index(each.why))
+            telling = _together(silences)
             return telling, telling
         if strangers:
             return strangers[0]
@@ -77,9 +72,10 @@ class _Asked:
         return unasked, unasked
 
     async def _at(self, address: str, until: float) -> Found:
-        async with Connection(address, self.port, self.tls) as connection:
+        async with Connection(address, self.port, self.tls, self.limits) as connection:
             machine = await _heard(connection, until, self._itself(connection))
             if isinstance(machine, Silent):
+                machine = await _looked_at(connection, until, machine)
                 return machine, machine
             if not self._is_itself(machine):
                 return machine, _stranger(machine, self.target)
@@ -88,7 +84,7 @@ class _Asked:
             return machine, await _heard(connection, until, about_etcd(connection))
 
     async def _itself(self, connection: Connection) -> Answer:
-        await connection.open(self.limits.connect)
+        await connection.open()
         return await about_itself(connection)
 
     def _is_itself(self, machine: Answer) -> bool:
@@ -104,6 +100,21 @@ async def _heard(connection: Connection, until: float, work: Coroutine[Any, Any,
         return await within(until - _clock(), work)
     except Exception as error:
         return silent(error, connection)
+
+
+async def _looked_at(connection: Connection, until: float, found: Silent) -> Silent:
+    if found.why is not Silence.UNKNOWN_AUTHORITY:
+        return found
+    try:
+        return await within(until - _clock(), looked_at(connection, found))
+    except Exception:  # whatever there is to see cannot be seen
+        return found
+
+
+def _together(silences: Sequence[Silent]) -> Silent:
+    """The most telling one, with what was seen at the other addresses."""
+    ordered = sorted(silences, key=lambda each: _TELLING.index(each.why))
+    return Silent(ordered[0].why, "; ".join(each.text for each in ordered))
 
 
 def _clock() -> float:

@@ -114,6 +114,7 @@ def _judge(path: Path, crt: bytes, now: datetime) -> Credential:
 
 def _tls(path: Path, ca: bytes, crt: bytes, key: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3  # Talos speaks no older one
     context.set_alpn_protocols(["h2"])
     if not _trusts(context, ca):
         raise _bad(path, "`ca` of its context is not a certificate", "the Talos authority of the cluster")

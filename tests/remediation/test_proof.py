@@ -43,7 +43,7 @@ def rules(
     stuck = next(m for m in look.machines if m.name == "w-1")
     answers = Round(NOON, {m.uid: answer(m, boot_time) for m in look.machines}, {})
     told = parameters(maxRemediations="1", nodeName="management-1", **changes)
-    rung = Rung(action, "", "10.0.0.9", boot_time)
+    rung = Rung(action, "", boot_time)
     found = objections(stuck, rung, look, STEADY, told, answers, (Scope.WORKERS,))
     return {finding.rule for finding in found}
 
@@ -93,7 +93,7 @@ def test_no_delete_while_the_infrastructure_is_missing() -> None:
     assert rules(look) == set()
 
 
-@pytest.mark.parametrize("why", [Silence.DENIED, Silence.BROKEN, Silence.NOT_ASKED, Silence.UNKNOWN_AUTHORITY])
+@pytest.mark.parametrize("why", sorted(set(Silence) - {Silence.UNREACHABLE}))
 @pytest.mark.parametrize("action", Action)
 def test_a_machine_that_answers_with_a_refusal_is_there(why: Silence, action: Action) -> None:
     """Only who gives no sign of life counts as unreachable; everybody else is somebody."""
@@ -114,7 +114,7 @@ def test_taking_evidence_away_never_allows_an_act() -> None:
     full = {m.uid: answer(m) for m in look.machines if m.scope is WORKERS}
     silent = Silent(Silence.UNREACHABLE, "no answer")
     told = parameters(maxRemediations="1", nodeName="management-1")
-    rung = Rung(Action.REBOOT, "", "10.0.0.9", LONG_BOOTED)
+    rung = Rung(Action.REBOOT, "", LONG_BOOTED)
     for uid in full:
         for less in ({**full, uid: silent}, {key: value for key, value in full.items() if key != uid}):
             found = objections(STUCK, rung, look, STEADY, told, Round(NOON, less, {}), (Scope.WORKERS,))

@@ -28,8 +28,15 @@ def view(talos: SimulatedTalos, asked: Target) -> EtcdView | Silent:
     return talos.ask([asked]).etcd[asked.uid]
 
 
+def itself(simulation: Simulation, name: str) -> Answer:
+    """What the machine would say about itself, if it were asked and answered."""
+    machine = next(each for each in simulation.machines() if each.name == name)
+    booted_at = int(machine.booted_at.timestamp()) if machine.booted_at else 0
+    return Answer(target(simulation, name).addresses[0], machine.apid.hostname or name, "v0", booted_at, "running")
+
+
 def reboot(simulation: Simulation, talos: SimulatedTalos, name: str) -> None:
-    talos.reboot(target(simulation, name).addresses[0], RebootMode.POWERCYCLE)
+    talos.reboot(itself(simulation, name), RebootMode.POWERCYCLE)
 
 
 def delete(simulation: Simulation, name: str, **seen: str) -> None:

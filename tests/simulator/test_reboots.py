@@ -1,5 +1,7 @@
 """A reboot through the Talos API: what it takes, what it heals, and where it does not happen."""
 
+from dataclasses import replace
+
 import pytest
 
 from guards.core.evidence import Answer, Silence, Silent
@@ -10,7 +12,7 @@ from guards.simulator.records import MachineRecord, RebootFault
 from guards.simulator.timing import NEVER
 from guards.talos.ports import Refused, Unproven
 from tests.simulator.conftest import NAMESPACE, machines, ready
-from tests.simulator.machines import answer, delete, reboot, target
+from tests.simulator.machines import answer, delete, itself, reboot, target
 
 CP, WORKERS = "homelab-cp", "homelab-workers"
 OLD, NEW = f"{WORKERS}-1", f"{WORKERS}-4"
@@ -203,18 +205,19 @@ def test_who_does_not_talk_to_us_is_not_rebooted(simulation: Simulation, talos: 
     with pytest.raises(Refused):
         reboot(simulation, talos, OLD)
     with pytest.raises(Refused, match=r"10\.90\.99\.99"):
-        talos.reboot("10.90.99.99", RebootMode.DEFAULT)
+        talos.reboot(replace(itself(simulation, OLD), address="10.90.99.99"), RebootMode.DEFAULT)
     assert simulation.reboots == {}
 
 
-def test_a_reboot_by_address_hits_whoever_has_the_address_now(simulation: Simulation, talos: SimulatedTalos) -> None:
+def test_a_reboot_hits_nobody_else_who_has_the_address_now(simulation: Simulation, talos: SimulatedTalos) -> None:
     """facts/capi-talos §7: after a delete the replacement may be in the same server."""
-    address = target(simulation, OLD).addresses[0]
+    old = itself(simulation, OLD)
     simulation.change(WORKERS, config=f"{WORKERS}-2")
     simulation.advance(60, lambda: (m := simulation.machine(NEW)) is not None and m.server != "")
     with pytest.raises(Refused, match="unknown authority"):
-        talos.reboot(address, RebootMode.DEFAULT)
+        talos.reboot(old, RebootMode.DEFAULT)
     simulation.advance(60, lambda: machine(simulation, NEW).ready())
-    assert target(simulation, NEW).addresses == (address,)
-    talos.reboot(address, RebootMode.DEFAULT)
-    assert list(simulation.reboots) == [machine(simulation, NEW).uid]
+    assert target(simulation, NEW).addresses == (old.address,)
+    with pytest.raises(Refused, match=f"{NEW} answers here now, expected {OLD}"):
+        talos.reboot(old, RebootMode.DEFAULT)
+    assert simulation.reboots == {}

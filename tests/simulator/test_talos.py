@@ -6,12 +6,11 @@ import pytest
 
 from guards.core.evidence import Answer, EtcdView, Silence, Silent, Target
 from guards.kube.access import MACHINE
-from guards.parameters import RebootMode
 from guards.simulator import LAB, SimulatedTalos, Simulation, faults
 from guards.simulator.timing import NEVER
 from guards.talos.ports import BadCredential, NoCredential, Refused, TalosMachines
 from tests.simulator.conftest import NAMESPACE
-from tests.simulator.machines import answer, target
+from tests.simulator.machines import answer, reboot, target
 
 CP, WORKERS = "homelab-cp", "homelab-workers"
 ALL = [*(f"{CP}-{n}" for n in (1, 2, 3)), *(f"{WORKERS}-{n}" for n in (1, 2, 3))]
@@ -174,7 +173,7 @@ def test_without_a_credential_nobody_is_asked_or_rebooted(
         talos.credential()
     assert why(talos, target(simulation, f"{WORKERS}-1")) is Silence.NOT_ASKED
     with pytest.raises(Refused, match=str(error)):
-        talos.reboot("10.90.1.1", RebootMode.DEFAULT)
+        reboot(simulation, talos, f"{WORKERS}-1")
     assert simulation.reboots == {}
     talos.unusable = None
     assert isinstance(talos.ask([target(simulation, f"{CP}-1")]).etcd.popitem()[1], EtcdView)

@@ -8,11 +8,14 @@ import pytest
 
 from guards.core.evidence import Target
 from guards.talos.client import TalosClient
-from guards.talos.rounds import Limits
+from guards.talos.connection import Limits
 from tests.talos.apid import Apid, Machines, context
 from tests.talos.pki import NOW, Authority, talosconfig
 
-QUICK = Limits(connect=0.3, machine=0.6, round=5)
+PATIENT = Limits(connect=5, handshake=5, call=5, machine=10, round=20)
+"""Nothing runs out, also on a busy computer."""
+QUICK = Limits(connect=0.3, handshake=0.3, call=0.6, machine=0.9, round=5)
+"""For tests in which something does."""
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Lab:
     def file(self) -> Path:
         return self.folder / "default.homelab"
 
-    def client(self, limits: Limits = QUICK) -> TalosClient:
+    def client(self, limits: Limits = PATIENT) -> TalosClient:
         return TalosClient(self.folder, "default", "homelab", lambda: NOW, limits, self.machines.port)
 
     def machine(self, hostname: str, *addresses: str, member: int = 0xC1) -> Apid:

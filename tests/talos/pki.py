@@ -36,16 +36,20 @@ class Pair(NamedTuple):
 class Authority:
     """One Talos certificate authority: a new one, or that of a running cluster, whose certificate and key are given."""
 
-    def __init__(self, own: Pair | None = None) -> None:
-        self.crt, key = own or _own()
+    def __init__(self, own: Pair | None = None, name: str = "talos") -> None:
+        self.crt, key = own or _own(name)
         loaded = serialization.load_pem_private_key(key.replace(TALOS_LABEL, PKCS8_LABEL), None)
         assert isinstance(loaded, Ed25519PrivateKey)
-        self._key, self._name = loaded, x509.load_pem_x509_certificate(self.crt).subject
+        self._key, certificate = loaded, x509.load_pem_x509_certificate(self.crt)
+        self._name = certificate.subject
+        # By the key's identifier TLS tells authorities apart that have the same name, as all of Talos have.
+        identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        self._identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
-    def machine(self, *addresses: str, end: datetime = NOW + DAY) -> Pair:
+    def machine(self, *addresses: str, end: datetime = NOW + DAY, name: str = "") -> Pair:
         """The certificate of a machine's apid, valid for these addresses."""
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(each)) for each in addresses])
-        return self._issue(x509.Name([]), NOW - 2 * DAY, end, names)
+        return self._issue(_name(NameOID.COMMON_NAME, name), NOW - 2 * DAY, end, names)
 
     def client(self, roles: Iterable[str], begin: datetime = NOW - DAY, end: datetime = NOW + DAY) -> Pair:
         subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, role) for role in roles])
@@ -55,18 +59,23 @@ class Authority:
         self, subject: x509.Name, begin: datetime, end: datetime, names: x509.SubjectAlternativeName | None = None
     ) -> Pair:
         key = Ed25519PrivateKey.generate()
-        builder = _certificate(subject, self._name, key, begin, end)
+        builder = _certificate(subject, self._name, key, begin, end).add_extension(self._identifier, critical=False)
         if names:
             builder = builder.add_extension(names, critical=True)
         return _pair(builder.sign(self._key, None), key)
 
 
-def _own() -> Pair:
+def _own(organization: str) -> Pair:
     """A new authority's own certificate."""
-    key, name = Ed25519PrivateKey.generate(), x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "talos")])
+    key, name = Ed25519PrivateKey.generate(), _name(NameOID.ORGANIZATION_NAME, organization)
     builder = _certificate(name, name, key, NOW - DAY, NOW + 365 * DAY)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return _pair(builder.sign(key, None), key)
+
+
+def _name(kind: x509.ObjectIdentifier, value: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(kind, value)] if value else [])
 
 
 def _pair(certificate: x509.Certificate, key: Ed25519PrivateKey) -> Pair:
