@@ -15,7 +15,7 @@ from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
 from tests.cluster import remediating
-from tests.cluster.management import SITE, Management, Object, started
+from tests.cluster.management import SITE, Management, Object
 from tests.cluster.stage import Stage
 from workflows.export import export
 from workflows.site import load
@@ -46,7 +46,7 @@ def remediating_template(management: Management, tmp_path_factory: pytest.TempPa
     return remediating.install(management, tmp_path_factory.mktemp("remediating"))
 
 
-STUCK = tuple(f"stuck-{number}" for number in range(1, 7))
+STUCK = tuple(f"stuck-{number}" for number in range(1, 6))
 """Labs whose machines get stuck: they take turns at all scenarios of the session."""
 
 
@@ -54,12 +54,10 @@ STUCK = tuple(f"stuck-{number}" for number in range(1, 7))
 def stage(management: Management, remediating_template: Object, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """All scenarios that the tests of this session ask for have begun."""
     wanted = [marker.args[0] for item in request.session.items if (marker := item.get_closest_marker("plays"))]
-    names = STUCK[: len(set(wanted))]
-    with started(*(("talos", name) for name in names)):
-        found = Stage(management, names)
-        found.begin(wanted)
-        yield found
-        found.close()
+    found = Stage(management, STUCK)
+    found.begin(wanted)
+    yield found
+    found.close()
 
 
 @pytest.fixture

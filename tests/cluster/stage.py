@@ -7,8 +7,10 @@ its own with `@pytest.mark.plays.with_args(scenario)` and takes the fixture `pla
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
+from ci.cluster import lab
 from guards.naming import HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION
 from tests.cluster.management import Management
 from tests.cluster.remediating import give_credential, machines, settle
@@ -23,10 +25,11 @@ class Stage:
         self._management = management
         self._free: SimpleQueue[str] = SimpleQueue()
         for lab in labs:
-            give_credential(management, lab)
             self._free.put(lab)
         self._pool = ThreadPoolExecutor(self._free.qsize())
         self._played: dict[Scenario, Future[Any]] = {}
+        self._founding = Lock()
+        self._founded: set[str] = set()
 
     def begin(self, scenarios: Iterable[Scenario]) -> None:
         for scenario in dict.fromkeys(scenarios):
@@ -38,27 +41,39 @@ class Stage:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+        for name in self._founded:
+            lab.delete(name)
 
     def _play(self, scenario: Scenario) -> Any:
-        lab = self._free.get()
+        name = self._free.get()
         try:
-            make_whole(self._management, lab)
-            return scenario(self._management, lab)
+            self._found(name)
+            make_whole(self._management, name)
+            return scenario(self._management, name)
         finally:
-            self._free.put(lab)
+            self._free.put(name)
+
+    def _found(self, name: str) -> None:
+        """One lab after the other: the provider's caches lag on a busy machine, and it creates too many machines."""
+        with self._founding:
+            if name not in self._founded:
+                self._founded.add(name)
+                lab.create("talos", name)
+                give_credential(self._management, name)
+                settle(self._management, name)
 
 
-def make_whole(management: Management, lab: str) -> None:
+def make_whole(management: Management, name: str) -> None:
     """As new, after whatever was played here before: no run, no memory of one, no fault, every machine Ready."""
-    labels = f"capi-rollout/cluster={lab}"
+    labels = f"capi-rollout/cluster={name}"
     for run in management.list("workflows", "argo", labels):
         management.kubectl("-n", "argo", "delete", "workflow", run["metadata"]["name"])
-    management.kubectl("-n", "default", "delete", "lease", f"capi-rollout-{lab}", "--ignore-not-found")
-    clean(management, "clusters", lab)
+    management.kubectl("-n", "default", "delete", "lease", f"capi-rollout-{name}", "--ignore-not-found")
+    clean(management, "clusters", name)
     for scope in ("control-plane", "workers"):
-        for machine in machines(management, lab, scope):
+        for machine in machines(management, name, scope):
             clean(management, "machines", machine["metadata"]["name"])
-    settle(management, lab)
+    settle(management, name)
 
 
 FAULTS = ("apid", "boot", "births", "etcd", "hostname", "node", "reboot", "reboot-seconds", "stage")
