@@ -24,8 +24,8 @@ class Stage:
     def __init__(self, management: Management, labs: Iterable[str]) -> None:
         self._management = management
         self._free: SimpleQueue[str] = SimpleQueue()
-        for lab in labs:
-            self._free.put(lab)
+        for name in labs:
+            self._free.put(name)
         self._pool = ThreadPoolExecutor(self._free.qsize())
         self._played: dict[Scenario, Future[Any]] = {}
         self._founding = Lock()
