@@ -91,7 +91,7 @@ def wait_for_pod(management: Management, pod: str, *words: str, namespace: str =
         said = management.run("kubectl", "-n", namespace, "logs", pod, check=False).stdout
         return next((row for row in said.splitlines() if all(word in row for word in words)), None)
 
-    return str(wait_for(f"pod {pod} to say {words}", line, seconds, 2))
+    return str(wait_for(f"pod {pod} to say {words}", line, seconds, 4))
 
 
 @contextmanager

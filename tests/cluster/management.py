@@ -136,7 +136,7 @@ class Run:
 
     def ended(self, seconds: float = 300) -> "Run":
         """Wait until the Workflow has ended."""
-        wait_for(f"the end of {self.name}", lambda: self.phase in ("Succeeded", "Failed", "Error"), seconds, 2)
+        wait_for(f"the end of {self.name}", lambda: self.phase in ("Succeeded", "Failed", "Error"), seconds, 3)
         return self
 
     @property

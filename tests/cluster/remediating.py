@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from tests.cluster.credentials import talosconfig
-from tests.cluster.management import Management, Object, Run, wait_for
+from tests.cluster.management import Management, Object, Run, is_ready, wait_for
 from workflows.export import export
 from workflows.site import load
 
@@ -97,7 +97,7 @@ def roll_into_a_fault(management: Management, cluster: str, scope: str, **faults
         new = [one for one in machines(management, cluster, scope) if one["metadata"]["uid"] not in known]
         return str(new[0]["metadata"]["name"]) if new else None
 
-    return str(wait_for(f"a new machine of {cluster}, {scope}", born, 120, 0.5))
+    return str(wait_for(f"a new machine of {cluster}, {scope}", born, 120, 1))
 
 
 def reboots(management: Management, machine: str) -> int:
@@ -120,16 +120,20 @@ def wait_for_word(management: Management, run: Run, step: str, *words: str, seco
     def line() -> str | None:
         return next((row for row in log_of(management, run, step).splitlines() if all(w in row for w in words)), None)
 
-    return str(wait_for(f"{run.name}, step {step}, to say {words}", line, seconds, 2))
+    return str(wait_for(f"{run.name}, step {step}, to say {words}", line, seconds, 4))
 
 
 def settle(management: Management, cluster: str) -> None:
-    """Wait until the whole lab is rolled and every machine is Ready."""
+    """Wait until the whole lab is rolled and every machine is Ready. Asks seldom: many labs are waited for at once."""
+
+    def ready() -> bool:
+        found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={cluster}")
+        return len(found) == 6 and all(is_ready(one) and "deletionTimestamp" not in one["metadata"] for one in found)
 
     def converged() -> bool:
-        return "converged" in management.guards("preflight", "--cluster-name", cluster).stdout
+        return ready() and "converged" in management.guards("preflight", "--cluster-name", cluster).stdout
 
-    wait_for(f"{cluster} to be whole", converged, 400, 3)
+    wait_for(f"{cluster} to be whole", converged, 400, 5)
 
 
 def lease(management: Management, cluster: str) -> Any:

@@ -53,7 +53,7 @@ def member_present(management: Management, lab: str) -> Etcd:
         run = begin(management, lab, "--scope", STEP)
         stuck = roll_into_a_fault(management, lab, STEP, node="hung", etcd="unhealthy")
         condition = unhealthy_etcd(management, lab)
-        wait_for("the reboot", lambda: reboots(management, stuck), 300, 0.5)
+        wait_for("the reboot", lambda: reboots(management, stuck), 300, 2)
         still = etcd_condition(management, lab)
         annotate(management, stuck, etcd=None)
         run.ended(600)
@@ -131,7 +131,7 @@ def doubtful(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
                 with doubt(management, other):
                     told[what] = wait_for_word(management, run, STEP, stuck, f"[{rule}]", other)
             done = reboots(management, stuck)
-        wait_for("the reboot", lambda: reboots(management, stuck), 300, 0.5)
+        wait_for("the reboot", lambda: reboots(management, stuck), 300, 2)
         annotate(management, stuck, etcd=None)
         run.ended(600)
     return told, done, Played(run, stuck, seen)
