@@ -125,6 +125,7 @@ def doubtful(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
         names = [one["metadata"]["name"] for one in machines(management, lab, STEP)]
         other = next(name for name in names if name != stuck)
         told = {}
+        wait_for_word(management, run, STEP, f"waits for {STEP}")  # before the step a hold is a refusal
         with note(management, "cluster", lab, HOLD_ANNOTATION, "not tonight"):
             wait_for_word(management, run, STEP, stuck, "[R-hold]")
             for what, (rule, doubt) in DOUBTS.items():

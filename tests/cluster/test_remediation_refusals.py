@@ -114,6 +114,7 @@ def withheld(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
         run = begin(management, lab, "--scope", "workers", "--workers-timeout", "40m")
         stuck = roll_into_a_fault(management, lab, "workers", node="hung")
         told = {}
+        wait_for_word(management, run, "workers", "waits for workers")  # before the step a hold is a refusal
         with note(management, "cluster", lab, HOLD_ANNOTATION, "not tonight"):
             told["R-hold"] = wait_for_word(management, run, "workers", stuck, "'not tonight'", "[R-hold]")
             for rule, obstacle in OBSTACLES.items():
