@@ -42,7 +42,7 @@ class Stage:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
         for name in self._founded:
-            lab.delete(name)
+            self._management.kubectl("delete", "cluster", name, "--wait=false")
 
     def _play(self, scenario: Scenario) -> Any:
         name = self._free.get()
@@ -67,7 +67,8 @@ def make_whole(management: Management, name: str) -> None:
     """As new, after whatever was played here before: no run, no memory of one, no fault, every machine Ready."""
     labels = f"capi-rollout/cluster={name}"
     for run in management.list("workflows", "argo", labels):
-        management.kubectl("-n", "argo", "delete", "workflow", run["metadata"]["name"])
+        if run.get("status", {}).get("phase") in (None, "Pending", "Running"):  # of a scenario that failed
+            management.run("argo", "-n", "argo", "terminate", run["metadata"]["name"])
     management.kubectl("-n", "default", "delete", "lease", f"capi-rollout-{name}", "--ignore-not-found")
     clean(management, "clusters", name)
     for scope in ("control-plane", "workers"):

@@ -97,7 +97,7 @@ def spends(management: Management, lab: str) -> tuple[Played, Played]:
     first = play(management, lab, "--remediate", "reboot", node="broken")
     management.kubectl("delete", "machine", first.stuck)  # what a person would do
     settle(management, lab)
-    second = play(management, lab, "--acknowledge", "true", node="broken")
+    second = play(management, lab, "--acknowledge", node="broken")
     return first, second
 
 

@@ -159,7 +159,7 @@ def two_voters(management: Management, lab: str) -> tuple[str, int, Played]:
     management.patch("taloscontrolplanes", f"{lab}-cp", {"spec": {"replicas": 2}})
     wait_for("two machines", lambda: len(machines(management, lab, STEP)) == 2, 180, 2)
     wait_for("a quiet control plane", lambda: "converged" in _preflight(management, lab), 180, 3)
-    run = begin(management, lab, "--scope", STEP, "--allow-two-control-planes", "true")
+    run = begin(management, lab, "--scope", STEP, "--allow-two-control-planes")
     stuck = roll_into_a_fault(management, lab, STEP, node="hung", boot="stuck")
     word = wait_for_word(management, run, STEP, stuck, "[Q-voters]")
     done = reboots(management, stuck)
@@ -170,7 +170,7 @@ def two_voters(management: Management, lab: str) -> tuple[str, int, Played]:
 
 
 def _preflight(management: Management, lab: str) -> str:
-    flags = ("--cluster-name", lab, "--scope", STEP, "--allow-two-control-planes", "true")
+    flags = ("--cluster-name", lab, "--scope", STEP, "--allow-two-control-planes")
     return management.guards("preflight", *flags).stdout
 
 
