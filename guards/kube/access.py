@@ -5,6 +5,7 @@ listed here cannot happen.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 CAPI = "cluster.x-k8s.io"
 CONTROL_PLANE = "controlplane.cluster.x-k8s.io"
@@ -58,6 +59,7 @@ class Rule:
     verbs: tuple[str, ...]
 
 
+@cache
 def cluster_rules(
     infrastructure_machines: tuple[tuple[str, str], ...], *, remediator: bool = False
 ) -> tuple[Rule, ...]:
