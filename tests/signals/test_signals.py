@@ -1,0 +1,124 @@
+"""Signals at random moments to the real process that may reboot and delete, against real servers: T17.
+
+A moment is a request, counted from the start of a pod or from the intent of an act. The seed is in the test's name; the
+moments after it are the machine's own, so a failing run is played again with
+`ROLLOUT_TEST_SEED=… python -m pytest tests/signals --mutants -k …`.
+"""
+
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from guards.exits import Exit
+from tests.edge.canary import leaks
+from tests.signals.stage import Stage
+
+GRACE = 10
+"""Seconds from SIGTERM to the end of the process; Kubernetes would kill it after 60."""
+ENDS = (Exit.DONE, Exit.REFUSED, Exit.TIMED_OUT)
+SEED = int(os.environ.get("ROLLOUT_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
+RUNS = 40
+CASES = (("workers", True), ("workers", False), ("control-plane", True), ("control-plane", False))
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    step, heals = request.param
+    with closing(Stage(step, heals, tmp_path)) as made:
+        yield made
+
+
+def last_word(pod: "subprocess.Popen[str]") -> str:
+    said, _ = pod.communicate(timeout=120)
+    assert "Traceback" not in said, said
+    assert not leaks(said)
+    return said
+
+
+def terminate(stage: Stage, pod: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """The pod is evicted; another one starts."""
+    pod.send_signal(signal.SIGTERM)
+    code = pod.wait(GRACE)
+    said = last_word(pod)
+    assert code == Exit.INTERRUPTED or code in ENDS, said
+    return stage.start()
+
+
+def kill(stage: Stage, pod: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """The node loses its power; another pod starts."""
+    pod.kill()
+    last_word(pod)
+    return stage.start()
+
+
+def freeze(stage: Stage, pod: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """The virtual machine stands still for minutes of the cluster's time."""
+    pod.send_signal(signal.SIGSTOP)
+    Event().wait(0.3)
+    pod.send_signal(signal.SIGCONT)
+    return pod
+
+
+def revive(stage: Stage, pod: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """A node that was given up with its pod comes back, while another pod of the step is at work."""
+    pod.send_signal(signal.SIGSTOP)
+    successor = stage.start()
+    goal = len(stage.management.seen) + 120
+    stage.reached(lambda: len(stage.management.seen) > goal, successor)
+    pod.send_signal(signal.SIGCONT)
+    return successor
+
+
+def strike(stage: Stage, dice: random.Random, pod: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """One signal at one moment. The pod that is at work then."""
+    what = dice.choice((terminate, kill, freeze, revive))
+    if dice.random() < 0.6:  # around an act, where it matters
+        stage.reached(lambda: stage.intended, pod)
+    goal = len(stage.management.seen) + dice.randrange(1, 12 if stage.intended else 150)
+    if not stage.reached(lambda: len(stage.management.seen) >= goal, pod):
+        return pod
+    Event().wait(dice.random() * 0.02)
+    return what(stage, pod)
+
+
+def play(stage: Stage, seed: int) -> None:
+    dice = random.Random(seed)
+    pod = stage.start()
+    for _ in range(dice.randint(1, 3)):
+        pod = strike(stage, dice, pod)
+    said = last_word(pod)
+    assert pod.returncode in ENDS, said
+    for other in stage.pods:
+        last_word(other)
+    assert stage.violations() == [], said
+
+
+@pytest.mark.parametrize("stage", [("workers", False)], indirect=True)
+def test_without_a_signal_it_reboots_and_deletes(stage: Stage) -> None:
+    said = last_word(stage.start())
+    assert [act.action for act in stage.acts] == ["reboot", "delete"], said
+    assert stage.violations() == []
+
+
+@pytest.mark.parametrize("stage", [("workers", True)], indirect=True)
+@pytest.mark.parametrize("what", [terminate, kill, revive])
+def test_a_signal_in_the_middle_of_an_act(stage: Stage, what) -> None:  # type: ignore[no-untyped-def]
+    pod = stage.start()
+    assert stage.reached(lambda: stage.intended, pod)
+    said = last_word(what(stage, pod))
+    assert stage.violations() == [], said
+
+
+@pytest.mark.mutants
+@pytest.mark.parametrize(
+    ("stage", "seed"), [(CASES[n % len(CASES)], SEED + n) for n in range(RUNS)], indirect=["stage"], ids=str
+)
+def test_signals_at_random_moments(stage: Stage, seed: int) -> None:
+    play(stage, seed)
