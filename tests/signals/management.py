@@ -18,7 +18,7 @@ from guards.kube.access import Kind, infrastructure_kind
 from guards.kube.errors import Conflict, Forbidden, Invalid, NotFound, NotServed
 from guards.simulator import Simulation
 
-IDLE = 0.02
+IDLE = 0.04
 """Real seconds without a request after which time passes."""
 TICK = 20.0
 """Simulated seconds that pass at once."""
@@ -56,8 +56,12 @@ class Management:
     def log(self, what: str) -> None:
         with self.news:
             self.seen.append(what)
-            self._asked_at = time.monotonic()
+            self.busy()
             self.news.notify_all()
+
+    def busy(self) -> None:
+        """Somebody asks something, here or elsewhere."""
+        self._asked_at = time.monotonic()
 
     def until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait until something that a request changes is so."""

@@ -32,6 +32,7 @@ class Metal:
     def __init__(self, machines: SimulatedTalos, lock: threading.RLock, authority: Authority) -> None:
         self.talos, self.lock = machines, lock
         self.on_reboot: Callable[[str], None] = lambda uid: None
+        self.on_request: Callable[[], None] = lambda: None
         self._own, self.prefix = _free_block()
         self._apids = Machines(PORT)
         for address in (f"1.{server + 1}" for server in range(SERVERS)):
@@ -64,6 +65,7 @@ class Simulated(Apid):
 
     def _answer(self, name: str) -> Callable[[Stream[Any, Any]], Awaitable[None]]:
         async def answer(stream: Stream[Any, Any]) -> None:
+            self._metal.on_request()
             with self._metal.lock:
                 machine = self._metal.talos._usable(self._address)
                 said = self._say(name, machine)

@@ -59,6 +59,7 @@ class Stage:
         self.metal = Metal(self.bench.talos, lock, authority)
         self.management = Management(world, lock, self.metal.to_wire)
         self.metal.on_reboot = lambda uid: self._arrived("reboot", uid)
+        self.metal.on_request = self.management.busy
         self.management.on_delete = lambda uid: self._arrived("delete", uid)
         (self.folder / "default.homelab").write_text(
             talosconfig(authority, client=authority.client(["os:operator"], *ALWAYS))
