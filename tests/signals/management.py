@@ -68,6 +68,13 @@ class Management:
         with self.news:
             return self.news.wait_for(holds, timeout=seconds)
 
+    def woken(self, kind: str) -> bool:
+        """Wait for the next tick of this kind, or for a while; False when the server is closed."""
+        with self.news:
+            told = self.ticks.get(kind, 0)
+            self.news.wait_for(lambda: self.closed or self.ticks.get(kind, 0) > told, 5)
+            return not self.closed
+
     def _pass_time(self) -> None:
         while not self.closed:
             threading.Event().wait(IDLE / 2)
@@ -76,7 +83,7 @@ class Management:
             with self.lock:
                 changed = {kind.name for kind in self.simulation.wait(TICK)}
             with self.news:
-                # Every tick also wakes the Machines' watch: real seconds of a pollInterval would be hours of this world.
+                # Every tick also wakes the Machines' watch: a real pollInterval would be hours of this world.
                 for kind in changed | {"Machine"}:
                     self.ticks[kind] = self.ticks.get(kind, 0) + 1
                 self.news.notify_all()
@@ -182,13 +189,7 @@ def _handler(management: Management) -> type[BaseHTTPRequestHandler]:
             self.send_response(200)
             self.end_headers()
             self.wfile.flush()
-            told = management.ticks.get(kind, 0)
-            while True:
-                with management.news:
-                    management.news.wait_for(lambda: management.closed or management.ticks.get(kind, 0) > told, 5)
-                    told = management.ticks.get(kind, 0)
-                if management.closed:
-                    return
+            while management.woken(kind):
                 self.wfile.write(b'{"type":"MODIFIED","object":{}}\n')
                 self.wfile.flush()
 
