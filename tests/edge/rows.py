@@ -224,7 +224,7 @@ ROWS: dict[str, Row] = {
             WRITES + "test_delete_carries_both_preconditions",
             WRITES + "test_delete_never_goes_without_its_preconditions",
             WRITES + "test_update_never_goes_without_its_preconditions",
-            SIGNALS + "test_a_signal_in_the_middle_of_an_act",
+            SIGNALS + "test_signals_in_the_middle_of_an_act",
             CRASHES + "test_two_pods_of_one_run_act_once",
         ),
     ),

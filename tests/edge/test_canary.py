@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -25,8 +24,6 @@ from guards.talos.ports import BadCredential
 from tests.edge.canary import KEY, PLANTED, TOKEN, forms, leaks
 from tests.edge.conftest import HASTY
 from tests.edge.eavesdrop import Ears
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -117,14 +114,11 @@ def test_the_credentials_own_header_is_no_leak(ears: Ears) -> None:
     assert ears.leaks() == []
 
 
-def test_what_is_written_to_standard_output_fails_the_test(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_written_to_standard_output_fails_the_test(pytester: pytest.Pytester) -> None:
     """Also by a line that no object of ours has written, in a test of one of the watched folders."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makeconftest("from tests.conftest import *  # noqa: F403")
     folder = pytester.mkpydir("edge")
     (folder / "test_it.py").write_text(f"def test_it():\n    print({TOKEN!r})\n")
-    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--rootdir", str(pytester.path))
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--rootdir", str(pytester.path))
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*a planted secret was printed*"])

@@ -111,11 +111,17 @@ def test_without_a_signal_it_reboots_and_deletes(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", [("workers", True)], indirect=True)
-@pytest.mark.parametrize("what", [terminate, kill, revive])
-def test_a_signal_in_the_middle_of_an_act(stage: Stage, what) -> None:  # type: ignore[no-untyped-def]
+def test_signals_in_the_middle_of_an_act(stage: Stage) -> None:
+    """Evicted, killed, and given up but alive: one after the other, from the moment the act is on record."""
     pod = stage.start()
     assert stage.reached(lambda: stage.intended, pod)
-    said = last_word(what(stage, pod))
+    for what in (terminate, kill, revive):
+        goal = len(stage.management.seen) + 3
+        stage.reached(lambda least=goal: len(stage.management.seen) > least, pod)  # type: ignore[misc]
+        pod = what(stage, pod)
+    said = last_word(pod)
+    assert pod.returncode in ENDS, said
+    assert [act.action for act in stage.acts] in ([], ["reboot"]), "killed between intent and act it is not repeated"
     assert stage.violations() == [], said
 
 
