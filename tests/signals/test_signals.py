@@ -120,6 +120,7 @@ def test_signals_in_the_middle_of_an_act(stage: Stage) -> None:
         stage.reached(lambda least=goal: len(stage.management.seen) > least, pod)  # type: ignore[misc]
         pod = what(stage, pod)
     said = last_word(pod)
+    assert [stage.pods[0].returncode, stage.pods[1].returncode] == [Exit.INTERRUPTED, -signal.SIGKILL], said
     assert pod.returncode in ENDS, said
     assert [act.action for act in stage.acts] in ([], ["reboot"]), "killed between intent and act it is not repeated"
     assert stage.violations() == [], said
