@@ -52,6 +52,8 @@ BUGS = (
         LOST + "test_a_refused_delete_was_not_done_and_is_not_counted"),
     Bug("e-signal-ignored", MAIN, "        _on_signal(_interrupt)\n", "        _on_signal(_too_late)\n",
         "tests/signals/test_signals.py::test_signals_in_the_middle_of_an_act"),
+    Bug("e-goodbye-without-end", MAIN, "    at_the_latest.start()\n", "",
+        "tests/steps/test_process.py::test_a_log_that_is_blocked_does_not_keep_a_process_that_is_told_to_go"),
     Bug("e-act-without-intent", ACT,
         "        if not self.tenure.store(with_act(self.tenure.ledger(memory, snapshot), act)):",
         "        if False:", "tests/signals/test_signals.py::test_signals_in_the_middle_of_an_act"),
