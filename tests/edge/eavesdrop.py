@@ -1,7 +1,9 @@
 """Hears whatever a test makes the product print, log, raise, send or store. T14: no planted secret is in any of it."""
 
 import logging
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from guards.kube.errors import KubeError
 from guards.kube.transport import Transport
 from guards.simulator import stored
 from guards.talos.ports import TalosError
-from tests.edge.canary import everything_said, leaks
+from tests.edge.canary import everything_said, leaks, plant
 
 TALKATIVE = ("urllib3", "kubernetes", "grpclib")
 """Loggers of the libraries that handle credentials; heard at every level."""
@@ -38,6 +40,7 @@ class Ears(logging.Handler):
             (stored, "update", lambda *arguments: repr(arguments[-1])),
         ):
             monkeypatch.setattr(owner, name, self._tapped(getattr(owner, name), told))
+        monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", _planting)
         logging.root.addHandler(self)
 
     def close(self) -> None:
@@ -73,3 +76,12 @@ class Ears(logging.Handler):
     @staticmethod
     def _sent(_stream: object, message: Message, **_: object) -> str:
         return f"{message!r}\n{message.SerializeToString()!r}"
+
+
+def _planting(context: ssl.SSLContext, certfile: str, *arguments: Any, **more: Any) -> None:
+    """Whatever private key a client loads is a secret from then on: of a talosconfig, of a kubeconfig."""
+    if context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        plant(
+            Path(arguments[0] if arguments and arguments[0] else certfile).read_text().rpartition("CERTIFICATE-----")[2]
+        )
+    super(ssl.SSLContext, context).load_cert_chain(certfile, *arguments, **more)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,10 +21,12 @@ from guards.kube.connect import bounded
 from guards.kube.errors import Unreachable
 from guards.kube.transport import Transport
 from guards.simulator import Simulation
+from guards.talos.client import TalosClient
 from guards.talos.ports import BadCredential
 from tests.edge.canary import KEY, PLANTED, TOKEN, forms, leaks
 from tests.edge.conftest import HASTY
 from tests.edge.eavesdrop import Ears
+from tests.talos.pki import NOW, Authority, talosconfig
 
 
 @pytest.fixture
@@ -122,3 +125,13 @@ def test_what_is_written_to_standard_output_fails_the_test(pytester: pytest.Pyte
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--rootdir", str(pytester.path))
     done.assert_outcomes(passed=1, errors=1)
     done.stdout.fnmatch_lines(["*a planted secret was printed*"])
+
+
+def test_the_key_of_a_talosconfig_is_planted_when_it_is_loaded(ears: Ears, tmp_path: Path) -> None:
+    authority = Authority()
+    pair = authority.client(["os:operator"])
+    (tmp_path / "default.homelab").write_text(talosconfig(authority, client=pair))
+    TalosClient(tmp_path, "default", "homelab", lambda: NOW).credential()
+    line = pair.key.decode().splitlines()[1]
+    assert leaks(f"says {line}!") != []
+    assert leaks(f"says {base64.b64encode(pair.key).decode()}!") != []

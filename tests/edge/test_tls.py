@@ -1,5 +1,6 @@
 """Who answers: only a certificate of the cluster's own authority, for its address, and valid now."""
 
+import ipaddress
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from kubernetes.client import Configuration
 
 from guards.kube.client import Client
@@ -27,7 +29,7 @@ HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return Authority("kubernetes")
+    return Authority(name="kubernetes")
 
 
 def context(pair: Pair) -> ssl.SSLContext:
@@ -71,10 +73,15 @@ def ca_file(folder: Path, authority: Authority) -> Path:
     return path
 
 
+def tomorrow(own: Authority) -> Pair:
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HERE))])
+    return own._issue(x509.Name([]), NOW + DAY, NOW + 2 * DAY, names)
+
+
 WRONG: dict[str, tuple[Callable[[Authority], Pair], str]] = {
-    "another authority": (lambda _: Authority("evil").machine(HERE), "unable to get local issuer|self.signed"),
+    "another authority": (lambda _: Authority(name="evil").machine(HERE), "unable to get local issuer|self.signed"),
     "expired": (lambda own: own.machine(HERE, end=NOW - timedelta(hours=1)), "certificate has expired"),
-    "not yet valid": (lambda own: own.machine(HERE, begin=NOW + DAY, end=NOW + 2 * DAY), "not yet valid"),
+    "not yet valid": (tomorrow, "not yet valid"),
     "another address": (lambda own: own.machine(ELSEWHERE), "IP address mismatch"),
 }
 
