@@ -35,6 +35,8 @@ class Management:
         self.simulation, self.lock, self.to_wire = simulation, lock, to_wire
         self.seen: list[str] = []
         self.on_delete: Callable[[str], None] = lambda uid: None
+        self.works: Callable[[], bool] = lambda: False
+        """Whether somebody is about to ask something."""
         self.news = threading.Condition()
         self.ticks: dict[str, int] = {}
         """Kind -> how often a watch of it was woken."""
@@ -60,8 +62,9 @@ class Management:
             self.news.notify_all()
 
     def busy(self) -> None:
-        """Somebody asks something, here or elsewhere."""
-        self._asked_at = time.monotonic()
+        """Somebody asks something, here or elsewhere; the first request of all lets time begin."""
+        if self.seen:
+            self._asked_at = time.monotonic()
 
     def until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait until something that a request changes is so."""
@@ -78,6 +81,8 @@ class Management:
     def _pass_time(self) -> None:
         while not self.closed:
             threading.Event().wait(IDLE / 2)
+            if self.works():
+                self.busy()
             if time.monotonic() - self._asked_at < IDLE:
                 continue
             with self.lock:

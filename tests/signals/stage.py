@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ class Stage:
         self.management = Management(world, lock, self.metal.to_wire)
         self.metal.on_reboot = lambda uid: self._arrived("reboot", uid)
         self.metal.on_request = self.management.busy
+        self.management.works = lambda: any(works(pod) for pod in self.pods)
         self.management.on_delete = lambda uid: self._arrived("delete", uid)
         (self.folder / "default.homelab").write_text(
             talosconfig(authority, client=authority.client(["os:operator"], *ALWAYS))
@@ -155,6 +157,18 @@ class Stage:
                 }
             )
         )
+
+
+def works(pod: "subprocess.Popen[str]") -> bool:
+    """Whether a thread of the process runs, or waits for a processor: on a busy computer that is no idleness."""
+    with suppress(OSError):  # it, or one of its threads, has just ended
+        threads = os.listdir(f"/proc/{pod.pid}/task")
+        return any(state(pod.pid, thread) in ("R", "D") for thread in threads)
+    return False
+
+
+def state(process: int, thread: str) -> str:
+    return Path(f"/proc/{process}/task/{thread}/stat").read_text().rpartition(") ")[2][:1]
 
 
 OWN = ("clusterName", "scope", "workflowName", "workflowNamespace", "workflowUid", "nodeName")
