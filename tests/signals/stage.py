@@ -114,19 +114,20 @@ class Stage:
     @property
     def intended(self) -> bool:
         """An act is on record, whatever came of it."""
-        return any(self.ledger().acts)
+        return bool(self.lease()[1])
 
-    def ledger(self):  # type: ignore[no-untyped-def]
+    def lease(self) -> tuple[str, tuple[Act, ...]]:
+        """Its holder and the acts on record; nobody and nothing while there is none."""
         with self.management.lock:
-            lease = self.bench.simulation.find("Lease", LEASE_NAME)
-            return ledger_of(self.bench.simulation.get(LEASE, "default", LEASE_NAME)) if lease else ledger_of({})
+            if self.bench.simulation.find("Lease", LEASE_NAME) is None:
+                return "", ()
+            lease = self.bench.simulation.get(LEASE, "default", LEASE_NAME)
+            return lease["spec"]["holderIdentity"], ledger_of(lease).acts
 
     # judgement
 
     def _arrived(self, action: str, uid: str) -> None:
-        """Called with the lock held."""
-        lease = self.bench.simulation.get(LEASE, "default", LEASE_NAME)
-        self.acts.append(Arrived(action, uid, lease["spec"]["holderIdentity"], ledger_of(lease).acts))
+        self.acts.append(Arrived(action, uid, *self.lease()))
 
     def violations(self) -> list[str]:
         """What the invariants S-* forbid and has happened all the same, by the servers' own books."""

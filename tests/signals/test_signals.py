@@ -10,14 +10,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from guards.core.ledger import Act, Action, State
 from guards.exits import Exit
 from tests.edge.canary import leaks
-from tests.signals.stage import Stage
+from tests.remediation.bench import UID
+from tests.signals.stage import NEW, Arrived, Stage
 
 GRACE = 10
 """Seconds from SIGTERM to the end of the process; Kubernetes would kill it after 60."""
@@ -100,6 +103,26 @@ def play(stage: Stage, seed: int) -> None:
     for other in stage.pods:
         last_word(other)
     assert stage.violations() == [], said
+
+
+@pytest.mark.parametrize("stage", [("workers", True)], indirect=True)
+def test_the_judge_is_not_blind(stage: Stage) -> None:
+    """Each invariant, broken by an entry in the servers' books."""
+    uid = stage.bench.simulation.uid("Machine", NEW["workers"])
+    act = Act(Action.REBOOT, NEW["workers"], uid, stage.bench.simulation.now(), UID, "pool", 2, State.INTENDED)
+    good = Arrived("reboot", uid, f"argo/run/{UID}", (act,))
+    other = replace(act, uid="another")
+    for rule, books in {
+        "S-4": [good] * 3,
+        "S-5": [good, good],
+        "S-6": [replace(good, uid="another", on_record=(other,))],
+        "S-7": [replace(good, holder="argo/another/run")],
+        "S-8": [replace(good, on_record=())],
+    }.items():
+        stage.acts = books
+        assert any(found.startswith(rule) for found in stage.violations()), rule
+    stage.acts = [good]
+    assert stage.violations() == []
 
 
 @pytest.mark.mutants
