@@ -35,6 +35,8 @@ class Management:
         self.simulation, self.lock, self.to_wire = simulation, lock, to_wire
         self.seen: list[str] = []
         self.on_delete: Callable[[str], None] = lambda uid: None
+        self.before_answer: Callable[[], None] = lambda: None
+        """Called when a request has been carried out and nobody knows yet; may take its time."""
         self.works: Callable[[], bool] = lambda: False
         """Whether somebody is about to ask something."""
         self.news = threading.Condition()
@@ -179,6 +181,7 @@ def _handler(management: Management) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(length)) if length else None
             code, document = management.answer(method, self.path, body)
             management.log(f"{method} {self.path}")
+            management.before_answer()
             data = management.to_wire(json.dumps(document)).encode()
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
