@@ -90,7 +90,7 @@ class Simulated(Apid):
     def _reboot(self, machine: MachineRecord) -> Message | Silent:
         self._metal.on_reboot(machine.uid)
         try:
-            self._metal.talos.reboot(self._address, RebootMode.POWERCYCLE)
+            self._metal.talos.reboot(self._metal.talos._answer(self._address, machine), RebootMode.POWERCYCLE)
         except Refused as error:
             raise GRPCError(Status.PERMISSION_DENIED, str(error)) from error
         except Unproven as error:
