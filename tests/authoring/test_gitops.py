@@ -148,8 +148,12 @@ def test_the_diff_is_a_patch(rich_site: Site, site: Site, tmp_path: Path, gitops
     git(gitops, "init", "-q")
 
     dry = export(site, gitops, check=True)
-    git(gitops, "apply", "-", stdin="".join(change.diff() for change in dry.changes))
+    patch = "".join(change.diff() for change in dry.changes)
+    git(gitops, "apply", "-", stdin=patch)
 
+    assert "--- /dev/null\n+++ b/overlay/management/homelab/machine-deployment.yaml\n" in patch
+    assert "--- a/overlay/management/capi-rollout/rbac.yaml\n+++ b/overlay" in patch
+    assert "capi-rollout-secret-generator.yaml\n+++ /dev/null\n" in patch
     assert {change.verb for change in dry.changes} == {"create", "update", "delete"}
     assert export(site, gitops, check=True).changes == ()
 
