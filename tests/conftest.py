@@ -3,7 +3,13 @@
 And what all of them have in common: no planted secret gets out, whatever is tested.
 """
 
-from collections.abc import Iterator
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,3 +66,41 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: a planted secret was printed"
     return report
+
+
+@pytest.fixture(scope="session")
+def must_have(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """Skips the test for want of a tool; fails it where tools are promised."""
+
+    def missing(what: str) -> None:
+        if os.environ.get("CI") == "true" or request.config.getoption("--cluster", default=False):
+            pytest.fail(f"{what}: run scripts/install --cluster")
+        pytest.skip(what)
+
+    return missing
+
+
+@pytest.fixture(scope="session")
+def go_module(tmp_path_factory: pytest.TempPathFactory, must_have: Callable[[str], Any]) -> Callable[[str], Path]:
+    """Folder of `module@version` in Go's module cache; downloaded only where tools are promised."""
+    go = shutil.which("go") or "/usr/local/go/bin/go"
+    outside_any_module = tmp_path_factory.mktemp("go")
+    offline = {} if os.environ.get("CI") == "true" else {"GOPROXY": "off"}
+
+    def folder(module: str) -> Path:
+        try:
+            found = subprocess.run(
+                [go, "mod", "download", "-json", module],
+                cwd=outside_any_module,
+                env=os.environ | offline,
+                capture_output=True,
+                text=True,
+            )
+        except FileNotFoundError:
+            must_have("no go on PATH, needed for the schemas")
+        answer = json.loads(found.stdout or "{}")
+        if "Dir" not in answer:
+            must_have(f"{module} is not in the Go module cache: {answer.get('Error', found.stderr)}")
+        return Path(answer["Dir"])
+
+    return folder
