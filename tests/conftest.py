@@ -69,11 +69,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def must_have(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+def promised(request: pytest.FixtureRequest) -> bool:
+    """Whether other people's tools and modules have to be there: in CI, and with --cluster."""
+    return os.environ.get("CI") == "true" or bool(request.config.getoption("--cluster", default=False))
+
+
+@pytest.fixture(scope="session")
+def must_have(promised: bool) -> Callable[[str], Any]:
     """Skips the test for want of a tool; fails it where tools are promised."""
 
     def missing(what: str) -> None:
-        if os.environ.get("CI") == "true" or request.config.getoption("--cluster", default=False):
+        if promised:
             pytest.fail(f"{what}: run scripts/install --cluster")
         pytest.skip(what)
 
@@ -81,11 +87,13 @@ def must_have(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def go_module(tmp_path_factory: pytest.TempPathFactory, must_have: Callable[[str], Any]) -> Callable[[str], Path]:
+def go_module(
+    tmp_path_factory: pytest.TempPathFactory, promised: bool, must_have: Callable[[str], Any]
+) -> Callable[[str], Path]:
     """Folder of `module@version` in Go's module cache; downloaded only where tools are promised."""
     go = shutil.which("go") or "/usr/local/go/bin/go"
     outside_any_module = tmp_path_factory.mktemp("go")
-    offline = {} if os.environ.get("CI") == "true" else {"GOPROXY": "off"}
+    offline = {} if promised else {"GOPROXY": "off"}
 
     def folder(module: str) -> Path:
         try:

@@ -3,6 +3,7 @@
 Rebuilt here, from docs.renovatebot.com/modules/manager/kustomize and its debug message "Pick one, or use `newTag:
 tag@digest`": which files it reads without any configuration, what it takes from an entry of `images:`, that it skips
 an entry with both fields, and that an update replaces exactly the text it took. Not shown: registries, pull requests.
+Compared by hand with the extraction of Renovate 39.264.1: the same version, digest and replaced text, the same skip.
 """
 
 import re
