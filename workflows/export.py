@@ -119,10 +119,10 @@ def _left_over(site: Site, root: Path, texts: dict[PurePosixPath, str]) -> list[
 
 def _todos(site: Site, theirs: Theirs, files: set[PurePosixPath]) -> Iterator[Todo]:
     """`files`: what is there once the export is written."""
+    wanted = kustomizations(site)
     for ours, (path, content) in theirs.items():
         beside = {each.name for each in files if each.parent == path.parent}
-        wanted = kustomizations(site)[ours]
-        todo = Todo(path, kustomize.lacking(wanted, content), kustomize.dangling(content, beside))
+        todo = Todo(path, kustomize.lacking(wanted[ours], content), kustomize.dangling(content, beside))
         if todo.add or todo.remove:
             yield todo
 

@@ -18,6 +18,8 @@ SENSOR_FILE = "sensor-capi-rollout.yaml"
 CLUSTER_FILES = ("talos-config-template.yaml", "machine-deployment.yaml", "talos-control-plane.yaml")
 KUSTOMIZATION = kustomize.FILE_NAMES[0]
 HEALTH_FILE = "argocd-cm-health.yaml"
+GENERATED = ("capi-rollout", "argo-cd")
+"""Folders whose kustomization is exported again and again: nobody else has a reason to edit it."""
 
 
 def rendered(site: Site) -> dict[PurePosixPath, str]:
@@ -33,10 +35,8 @@ def kustomizations(site: Site) -> dict[PurePosixPath, Manifest]:
 def starters(site: Site) -> dict[PurePosixPath, str]:
     """Kustomizations that are written where there is none, and are the user's then: Renovate bumps the image in one,
     the others list the user's own files of a cluster."""
-    generated = rendered(site)
-    return {
-        path: YOURS + yamls.dump(content) for path, content in kustomizations(site).items() if path not in generated
-    }
+    yours = (each for each in _kustomizations(site) if each[0] not in GENERATED)
+    return {ROOT / folder / KUSTOMIZATION: YOURS + yamls.dump(content) for folder, content in yours}
 
 
 def folders(site: Site) -> tuple[PurePosixPath, ...]:
@@ -52,7 +52,7 @@ def _files(site: Site) -> Iterator[tuple[str, list[Manifest]]]:
         yield from _cluster(cluster)
     yield f"argo-cd/{HEALTH_FILE}", [argocd.health_patch()]
     for folder, content in _kustomizations(site):
-        if folder in ("capi-rollout", "argo-cd"):
+        if folder in GENERATED:
             yield f"{folder}/{KUSTOMIZATION}", [content]
 
 

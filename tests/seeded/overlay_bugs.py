@@ -134,8 +134,8 @@ BUGS = (
     Bug(
         "p-generated",
         OVERLAY,
-        'if folder in ("capi-rollout", "argo-cd"):',
-        "if True:",
+        'GENERATED = ("capi-rollout", "argo-cd")',
+        'GENERATED = ("argo-workflows", "capi-rollout", "argo-cd")',
         R + "test_an_update_survives_the_next_export",
     ),
     Bug(
