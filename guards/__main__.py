@@ -149,4 +149,7 @@ def _too_late(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended_with = main()
+    sys.stdout.flush()
+    # Not sys.exit: the interpreter's end waits for locks, and a step that was interrupted may hold one for ever.
+    os._exit(ended_with)

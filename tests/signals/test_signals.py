@@ -22,8 +22,8 @@ from tests.edge.canary import leaks
 from tests.remediation.bench import UID
 from tests.signals.stage import NEW, Arrived, Stage
 
-GRACE = 60
-"""Seconds from SIGTERM until Kubernetes would kill it. It needs a fraction of one; a starved computer more."""
+GRACE = 30
+"""Seconds from SIGTERM until Kubernetes kills it, its default. It needs a fraction of one; a starved computer more."""
 ENDS = (Exit.DONE, Exit.REFUSED, Exit.TIMED_OUT)
 BEFORE_IT_BEGAN = -signal.SIGTERM
 """Python was still loading: 143 in a container, and Argo starts the next pod."""
