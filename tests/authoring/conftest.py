@@ -36,7 +36,7 @@ def site() -> Site:
 
 @pytest.fixture(scope="session")
 def rich_site(site: Site) -> Site:
-    """A site that uses every switch: remediation, two namespaces, a digest, secrets."""
+    """A site that uses every switch: remediation, two namespaces, a digest, secrets, an own EventBus, the backstop."""
     document = site.model_dump(by_alias=True)
     other = document["clusters"][0] | {"name": "lab", "namespace": "lab", "overlay": None}
     other["infrastructure"] = other["infrastructure"] | {"machines": "DevMachine", "templates": "DevMachineTemplate"}
@@ -47,6 +47,8 @@ def rich_site(site: Site) -> Site:
             "image": document["image"] | {"digest": "sha256:" + "0123456789abcdef" * 4},
             "remediation": {"enabled": True},
             "secrets": ["talos.sops.yaml"],
+            "events": {"eventBus": {"name": "rollouts", "jetstream": {"version": "2.10.29", "volumeSize": "1Gi"}}},
+            "backstop": True,
         }
     )
 

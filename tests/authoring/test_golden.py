@@ -92,10 +92,15 @@ def test_our_files_of_yesterday_go_and_other_files_stay(site: Site, rich_site: S
     mine = tmp_path / "overlay/management/argo-workflows/talos.sops.yaml"
     mine.write_text("kind: Secret\n")
 
-    (deleted,) = [change for change in export(site, tmp_path).changes if change.verb == "delete"]
+    deleted = [change.path for change in export(site, tmp_path).changes if change.verb == "delete"]
 
-    assert str(deleted.path) == "overlay/management/argo-workflows/capi-rollout-secret-generator.yaml"
-    assert not (tmp_path / deleted.path).exists()
+    assert {path.relative_to("overlay/management").as_posix() for path in deleted} == {
+        "argo-workflows/capi-rollout-secret-generator.yaml",
+        "argo-workflows/capi-rollout-backstop-workflowtemplate.yaml",
+        "capi-rollout/event-bus-capi-rollout.yaml",
+        "capi-rollout/cron-workflow-capi-rollout.yaml",
+    }
+    assert not [path for path in deleted if (tmp_path / path).exists()]
     assert mine.read_text() == "kind: Secret\n"
 
 

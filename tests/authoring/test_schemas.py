@@ -17,6 +17,7 @@ Schema = dict[str, Any]
 GoModule = Callable[[str], Path]
 
 TEMPLATE = "argo-workflows/capi-rollout-workflowtemplate.yaml"
+BACKSTOP = "argo-workflows/capi-rollout-backstop-workflowtemplate.yaml"
 V1ALPHA1 = "io.argoproj.workflow.v1alpha1"
 
 ARGO_4 = "github.com/argoproj/argo-workflows/v4@v4.0.5"
@@ -54,16 +55,25 @@ def definitions(go_module: GoModule) -> Callable[[str, str], Schema]:
 
 
 @pytest.fixture(scope="session", params=["3.7", "4.x"])
-def workflow_template(
-    request: pytest.FixtureRequest, definitions: Callable[[str, str], Schema], pins: dict[str, str]
-) -> Schema:
-    argo_3 = f"github.com/argoproj/argo-workflows/v3@{pins['ARGO_WF_VERSION']}"
-    return definitions(argo_3 if request.param == "3.7" else ARGO_4, f"{V1ALPHA1}.WorkflowTemplate")
+def argo_module(request: pytest.FixtureRequest, pins: dict[str, str]) -> str:
+    return ARGO_4 if request.param == "4.x" else f"github.com/argoproj/argo-workflows/v3@{pins['ARGO_WF_VERSION']}"
+
+
+@pytest.fixture(scope="session")
+def workflow_template(argo_module: str, definitions: Callable[[str, str], Schema]) -> Schema:
+    return definitions(argo_module, f"{V1ALPHA1}.WorkflowTemplate")
 
 
 def test_the_template(files: Any, rich_files: Any, workflow_template: Schema) -> None:
     assert problems(files[TEMPLATE][0], workflow_template) == []
     assert problems(rich_files[TEMPLATE][0], workflow_template) == []
+    assert problems(rich_files[BACKSTOP][0], workflow_template) == []
+
+
+def test_the_cron_workflow(rich_files: Any, argo_module: str, definitions: Callable[[str, str], Schema]) -> None:
+    (cron,) = rich_files["capi-rollout/cron-workflow-capi-rollout.yaml"]
+
+    assert problems(cron, definitions(argo_module, f"{V1ALPHA1}.CronWorkflow")) == []
 
 
 @pytest.mark.parametrize("which", ["site", "rich_site"])
@@ -97,17 +107,20 @@ def test_the_singular_mutex_is_found_for_argo_4(files: Any, definitions: Callabl
     assert [text for text in problems(document, definitions(ARGO_4, f"{V1ALPHA1}.WorkflowTemplate")) if "mutex" in text]
 
 
-@pytest.mark.parametrize("kind", ["EventSource", "Sensor"])
+FILES = {"EventSource": "event-source", "Sensor": "sensor", "EventBus": "event-bus"}
+
+
+@pytest.mark.parametrize("kind", FILES)
 def test_the_trigger(
     kind: str, files: Any, rich_files: Any, definitions: Callable[[str, str], Schema], pins: dict[str, str]
 ) -> None:
     module = f"github.com/argoproj/argo-events@{pins['ARGO_EVENTS_VERSION']}"
     schema = definitions(module, f"io.argoproj.events.v1alpha1.{kind}")
-    name = f"capi-rollout/{'event-source' if kind == 'EventSource' else 'sensor'}-capi-rollout.yaml"
+    name = f"capi-rollout/{FILES[kind]}-capi-rollout.yaml"
 
-    assert [document["kind"] for document in files[name]] == [kind]
-    assert problems(files[name][0], schema) == []
-    assert problems(rich_files[name][0], schema) == []
+    exported = [*files.get(name, []), *rich_files[name]]
+    assert {document["kind"] for document in exported} == {kind}
+    assert [problem for document in exported for problem in problems(document, schema)] == []
 
 
 def test_the_triggers_workflow(files: Any, definitions: Callable[[str, str], Schema]) -> None:
