@@ -109,3 +109,18 @@ def test_every_account_that_something_runs_as_exists(which: str, request: pytest
         used.add(exported[f"capi-rollout/{kind}-capi-rollout.yaml"][0]["spec"]["template"]["serviceAccountName"])
 
     assert used == accounts
+
+
+def test_what_starts_runs_by_itself_may_do_little_else(rich_files: Any) -> None:
+    """Written out: a wider table would be a wider export, and still equal to itself."""
+    control_planes = ("controlplane.cluster.x-k8s.io", "taloscontrolplanes")
+    workflows, results = ("argoproj.io", "workflows"), ("argoproj.io", "workflowtaskresults")
+    access = granted(rich_files["capi-rollout/rbac.yaml"])
+
+    assert access["capi-rollout-event-source", "default"] == {(*control_planes, "list"), (*control_planes, "watch")}
+    assert access["capi-rollout-sensor", "argo"] == {(*workflows, "create")}
+    assert access["capi-rollout-backstop", "default"] == {(*control_planes, "list")}
+    assert access["capi-rollout-backstop", "argo"] == {
+        *((*workflows, verb) for verb in ("get", "create")),
+        *((*results, verb) for verb in ("create", "patch")),
+    }
