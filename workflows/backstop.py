@@ -11,7 +11,7 @@ from hera.workflows.parameter import Parameter
 from guards.parameters import CONTRACT
 from workflows.manifests import BACKSTOP, PART_OF, Manifest
 from workflows.site import Site
-from workflows.steps import pod, script
+from workflows.steps import pod, script, summary
 from workflows.template import DAY, in_reading_order, names_first
 
 VERB = "backstop"
@@ -33,7 +33,7 @@ def workflow_template(site: Site) -> Manifest:
         active_deadline_seconds=10 * 60,
         **pod(),
     ) as template:
-        script(site, VERB, _inputs(site))  # constructing it in this context adds it
+        script(site, VERB, _inputs(site), outputs=[summary()])  # constructing it in this context adds it
     return in_reading_order(template.to_dict())
 
 

@@ -115,6 +115,10 @@ def output(name: str, default: str) -> Parameter:
     return Parameter(name=name, value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}", default=default))
 
 
+def summary() -> Parameter:
+    return output("summary", "no summary: the step ended before it could write one")
+
+
 def _inputs() -> list[Parameter]:
     """Every knob with its value, so that each template is safe as an entrypoint too."""
     asked = {knob.name: f"{{{{workflow.parameters.{knob.name}}}}}" for knob in ASKED}

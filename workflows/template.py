@@ -9,7 +9,7 @@ from guards.naming import RUN_KEPT, RUN_LABELS, WORKFLOW_TEMPLATE
 from guards.parameters import ASKED, Knob, Scope
 from workflows.manifests import PART_OF, RUNNER, Manifest
 from workflows.site import Site
-from workflows.steps import output, pod, step
+from workflows.steps import output, pod, step, summary
 
 DAY = 24 * 60 * 60
 """Seconds."""
@@ -33,9 +33,9 @@ def build(site: Site) -> Manifest:
     """The WorkflowTemplate as Kubernetes takes it."""
     with _workflow_template(site) as template:
         with Steps(name="rollout"):
-            _call(step(site, "preflight", output("decision", "unknown"), _summary()))
-            _call(step(site, "control-plane", _summary(), acts=True), ROLL, without(Scope.WORKERS))
-            _call(step(site, "workers", _summary(), acts=True), ROLL, without(Scope.CONTROL_PLANE), CONTROL_PLANE_DONE)
+            _call(step(site, "preflight", output("decision", "unknown"), summary()))
+            _call(step(site, "control-plane", summary(), acts=True), ROLL, without(Scope.WORKERS))
+            _call(step(site, "workers", summary(), acts=True), ROLL, without(Scope.CONTROL_PLANE), CONTROL_PLANE_DONE)
             _not_terminated()
         step(site, "report", retried=False)  # constructing it in this context adds it
     return in_reading_order(template.to_dict())
@@ -79,10 +79,6 @@ def _argument(knob: Knob, site: Site) -> Parameter:
     if knob.choices:
         given["enum"] = list(knob.choices)
     return Parameter(name=knob.name, description=knob.help, **given)
-
-
-def _summary() -> Parameter:
-    return output("summary", "no summary: the step ended before it could write one")
 
 
 def _call(script: Script, *conditions: str) -> None:

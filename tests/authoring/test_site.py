@@ -161,5 +161,6 @@ def test_a_small_site_is_enough(tmp_path: Path) -> None:
         ("default",),
         "ghcr.io/capi-rollout/guards:1.0",
     )
-    assert not (site.remediation.enabled or site.backstop)
+    assert not site.remediation.enabled
+    assert not site.backstop
     assert [kind.plural for kind in site.infrastructure_in("default")] == ["devmachines"]

@@ -14,7 +14,7 @@ import pytest
 from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
-from tests.cluster.management import SITE, Management
+from tests.cluster.management import SITE, TALOS_LAB, Management
 from workflows.export import export
 from workflows.site import load
 
@@ -26,7 +26,7 @@ def management(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if given:
         image = build()
     else:
-        lifecycle.up("capi", ("--node-ready", "0s", "--reboot", "15s", "--boot", "3s"))
+        lifecycle.up("capi", TALOS_LAB)
         image = pods.step_image()
     folder = tmp_path_factory.mktemp("site")
     export(load(SITE), folder)
