@@ -1,5 +1,7 @@
 """The verb `backstop` over real sockets: what it starts, what it leaves, and that one failure hides nobody else."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -217,3 +219,16 @@ def test_a_failure_is_an_exit_code_and_never_no_run(case: str, api: FakeApi, loo
 
     assert ending.exit is code
     assert ending.sentence.startswith("TalosControlPlane default/cp generation 7: ")
+
+
+def test_the_process(api: FakeApi, tmp_path: Path) -> None:
+    serve(api, control_plane("cp"))
+    accept(api, "capi-cp-2b1c5f0e-g7")
+    command = [sys.executable, "-m", "guards", "backstop", "--namespaces", "default", "--workflow-namespace", "argo"]
+    command += ["--kubeconfig", str(kubeconfig(tmp_path / "kubeconfig", api.url))]
+
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].endswith("started capi-cp-2b1c5f0e-g7")
+    assert len(api.posts()) == 1
