@@ -17,6 +17,7 @@ Schema = dict[str, Any]
 GoModule = Callable[[str], Path]
 
 TEMPLATE = "argo-workflows/capi-rollout-workflowtemplate.yaml"
+CRON = "capi-rollout/cron-workflow-capi-rollout.yaml"
 BACKSTOP = "argo-workflows/capi-rollout-backstop-workflowtemplate.yaml"
 V1ALPHA1 = "io.argoproj.workflow.v1alpha1"
 
@@ -71,7 +72,7 @@ def test_the_template(files: Any, rich_files: Any, workflow_template: Schema) ->
 
 
 def test_the_cron_workflow(rich_files: Any, argo_module: str, definitions: Callable[[str, str], Schema]) -> None:
-    (cron,) = rich_files["capi-rollout/cron-workflow-capi-rollout.yaml"]
+    (cron,) = rich_files[CRON]
 
     assert problems(cron, definitions(argo_module, f"{V1ALPHA1}.CronWorkflow")) == []
 
@@ -90,6 +91,20 @@ def test_argo_finds_nothing_to_complain_about(
     assert (done.returncode, "no linting errors found" in done.stdout) == (0, True), done.stdout + done.stderr
     file.write_text(file.read_text().replace("template: workers", "template: wrokers"))
     assert "wrokers" in subprocess.run(lint, capture_output=True, text=True).stdout
+
+
+def test_argo_finds_nothing_to_complain_about_in_the_backstop(
+    rich_site: Any, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    export(rich_site, tmp_path)
+    cron, template = (tmp_path / "overlay/management" / name for name in (CRON, BACKSTOP))
+
+    lint = [tool("argo"), "lint", "--offline", "--strict", "--no-color", str(cron), str(template)]
+    done = subprocess.run(lint, capture_output=True, text=True)
+
+    assert (done.returncode, "no linting errors found" in done.stdout) == (0, True), done.stdout + done.stderr
+    cron.write_text(cron.read_text().replace("name: capi-rollout-backstop", "name: capi-rollout-backtsop"))
+    assert subprocess.run(lint, capture_output=True, text=True).returncode != 0
 
 
 def test_a_misspelt_key_is_found(files: Any, workflow_template: Schema) -> None:
