@@ -63,7 +63,7 @@ class Trigger:
             api = client.CustomObjectsApi(connection)
             patch = api.patch_namespaced_custom_object_status if status else api.patch_namespaced_custom_object
             for body in bodies:
-                patch(GROUP, VERSION, NAMESPACE, PLURAL, name, body)
+                patch(GROUP, VERSION, NAMESPACE, PLURAL, name, body, _content_type="application/merge-patch+json")
 
     def deployment(self, kind: str) -> str:
         """Name of the Deployment that Argo Events made for our eventsource or sensor."""
