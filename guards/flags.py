@@ -141,7 +141,7 @@ _KNOB: dict[str, Knob] = {knob.name: knob for knob in _FLAGS}
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m guards",
-        description="Look at a Cluster API rollout, decide, say why, wait. Only `backstop` changes anything.",
+        description="Look at a Cluster API rollout, decide, say why, wait. From a shell only `backstop` writes.",
         epilog="verbs:\n" + "".join(f"  {verb:<14} {what}\n" for verb, what in VERBS.items()) + "\n" + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
