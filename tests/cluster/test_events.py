@@ -21,6 +21,17 @@ pytestmark = pytest.mark.cluster("events")
 NAME, CP, WORKERS = "trig", "trig-cp", "trig-workers"
 PROBE = "probe-cp"
 """A TalosControlPlane without a Cluster, which no controller touches: its runs say so and end."""
+PROBE_MANIFEST = f"""
+apiVersion: controlplane.cluster.x-k8s.io/v1alpha3
+kind: TalosControlPlane
+metadata: {{name: {PROBE}, namespace: {NAMESPACE}, labels: {{cluster.x-k8s.io/cluster-name: probe}}}}
+spec:
+  replicas: 3
+  version: v1.35.0
+  rolloutStrategy: {{type: RollingUpdate, rollingUpdate: {{maxSurge: 0}}}}
+  infrastructureTemplate: {{apiVersion: infrastructure.cluster.x-k8s.io/v1beta2, kind: DevMachineTemplate, name: none}}
+  controlPlaneConfig: {{controlplane: {{generateType: controlplane, talosVersion: v1.12}}}}
+"""
 HELD = "capi-rollout/test"
 """A finalizer of ours."""
 
@@ -57,27 +68,7 @@ def probe(trigger: Trigger) -> Iterator[Trigger]:
 
 
 def create_probe(trigger: Trigger) -> None:
-    reference = {"apiVersion": "infrastructure.cluster.x-k8s.io/v1beta2", "kind": "DevMachineTemplate", "name": "none"}
-    trigger.management.apply(
-        json.dumps(
-            {
-                "apiVersion": "controlplane.cluster.x-k8s.io/v1alpha3",
-                "kind": "TalosControlPlane",
-                "metadata": {
-                    "name": PROBE,
-                    "namespace": NAMESPACE,
-                    "labels": {"cluster.x-k8s.io/cluster-name": "probe"},
-                },
-                "spec": {
-                    "replicas": 3,
-                    "version": "v1.35.0",
-                    "rolloutStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0}},
-                    "infrastructureTemplate": reference,
-                    "controlPlaneConfig": {"controlplane": {"generateType": "controlplane", "talosVersion": "v1.12"}},
-                },
-            }
-        )
-    )
+    trigger.management.apply(PROBE_MANIFEST)
 
 
 def test_a_new_control_plane_starts_one_run_that_has_nothing_to_watch_yet(cluster: Trigger) -> None:
@@ -236,9 +227,7 @@ def test_one_commit_of_both_is_one_run_control_plane_first(booted: Trigger) -> N
     before = booted.runs(CP)
     template = booted.management.get("talosconfigtemplates", f"{WORKERS}-1", NAMESPACE)
     name = f"{WORKERS}-2"
-    booted.management.apply(
-        json.dumps({**template, "metadata": {"name": name, "namespace": NAMESPACE}})
-    )
+    booted.management.apply(json.dumps({**template, "metadata": {"name": name, "namespace": NAMESPACE}}))
     reference = {"bootstrap": {"configRef": {"name": name}}}
     change = {"spec": {"template": {"spec": {"version": "v1.35.2", **reference}}}}
     booted.management.patch("machinedeployments", WORKERS, change, NAMESPACE)
