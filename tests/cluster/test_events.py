@@ -7,6 +7,7 @@ order, so whatever the changes before it would have started would be there too.
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 
@@ -181,7 +182,7 @@ def test_twenty_changes_in_a_second_are_supervised_one_by_one(booted: Trigger) -
     possible = {triggered_workflow(CP, metadata["uid"], first + count) for count in range(1, 21)}
     assert set(names) <= possible
     runs = sorted((Run(booted.management, name).ended(900) for name in names), key=started)
-    for one, following in zip(runs, runs[1:], strict=False):
+    for one, following in pairwise(runs):
         assert finished(one) <= started(following), f"{one.name} and {following.name} ran at the same time"
     for run in runs:
         decision = "converged" if run.name == last.name else "superseded"
@@ -213,6 +214,7 @@ def test_workers_alone_start_none(booted: Trigger) -> None:
     there, back = booted.change(CP), booted.change(CP)
 
     assert booted.runs(CP) == sorted([*before, there.name, back.name])
+    back.ended()
 
 
 def rolled(trigger: Trigger, version: str) -> bool:

@@ -1,4 +1,4 @@
-"""The trigger as it is exported, alive: run by the controller of Argo Events from the unedited files, with their RBAC."""
+"""The trigger as it is exported, alive: the controller of Argo Events runs the unedited files with their RBAC."""
 
 import json
 import urllib.request
