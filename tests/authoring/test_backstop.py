@@ -6,6 +6,8 @@ import pytest
 
 from guards.parameters import CONTRACT, ROUNDS
 from tests.authoring.reading import part
+from workflows.overlay import kustomizations
+from workflows.site import Site
 
 TEMPLATE = "argo-workflows/capi-rollout-backstop-workflowtemplate.yaml"
 CRON = "capi-rollout/cron-workflow-capi-rollout.yaml"
@@ -21,10 +23,11 @@ def test_it_is_off_unless_the_site_asks_for_it(files: Any) -> None:
     assert "backstop" not in repr(files)
 
 
-def test_kustomize_lists_its_files(rich_files: Any) -> None:
+def test_kustomize_lists_its_files(rich_site: Site) -> None:
+    contents = {path.parent.name: content for path, content in kustomizations(rich_site).items()}
     for file in (TEMPLATE, CRON):
         folder, name = file.split("/")
-        assert name in rich_files[f"{folder}/kustomization.yaml"][0]["resources"]
+        assert name in contents[folder]["resources"]
 
 
 def test_one_round_at_a_time_by_reference_alone(rich_files: Any) -> None:
