@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guards.flags import Command
     from guards.journal import Journal
     from guards.kube.client import Client
+    from guards.parameters import Parameters
     from guards.talos.ports import TalosMachines
 
 NODE_NAME = "CAPI_ROLLOUT_NODE_NAME"
@@ -93,19 +94,23 @@ def _client(command: "Command", stop: threading.Event) -> "Client":
 
 
 def _step(command: "Command", client: "Client", journal: "Journal", stop: threading.Event) -> int:
+    from guards.backstop import run_backstop
+    from guards.parameters import Rounds
     from guards.steps import World, run_step
 
-    world = World(client, client, journal, _machines(command, client, stop))
-    return int(run_step(command.verb, world, command.parameters).exit)
+    parameters = command.parameters
+    if isinstance(parameters, Rounds):
+        return int(run_backstop(client, client, journal, parameters).exit)
+    world = World(client, client, journal, _machines(command.verb, parameters, client, stop))
+    return int(run_step(command.verb, world, parameters).exit)
 
 
-def _machines(command: "Command", client: "Client", stop: threading.Event) -> "TalosMachines | None":
+def _machines(verb: str, parameters: "Parameters", client: "Client", stop: threading.Event) -> "TalosMachines | None":
     """The machines themselves, for the steps that may act; a run that only watches does not load what talks to them."""
     from guards.naming import TALOS_FOLDER
     from guards.parameters import SCOPES
 
-    parameters = command.parameters
-    if parameters.max_remediations == 0 or command.verb not in SCOPES:
+    if parameters.max_remediations == 0 or verb not in SCOPES:
         return None
     from guards.talos.client import TalosClient
 
@@ -149,4 +154,7 @@ def _too_late(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended_with = main()
+    sys.stdout.flush()
+    # Not sys.exit: the interpreter's end waits for locks, and a step that was interrupted may hold one for ever.
+    os._exit(ended_with)

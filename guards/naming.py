@@ -1,4 +1,6 @@
-"""Names that two sides must agree on: the trigger makes them, the guards look for them."""
+"""Names that two sides must agree on: the trigger makes them, the guards look for them. And how long runs are kept."""
+
+from datetime import timedelta
 
 WORKFLOW_TEMPLATE = "capi-rollout-orchestrator"
 
@@ -8,6 +10,9 @@ RUN_LABELS = {
     "capi-rollout/scope": "scope",
 }
 """Labels of every run, and the parameter whose value each one carries."""
+
+RUN_KEPT = timedelta(days=7)
+"""How long the WorkflowTemplate lets a run stand after its end: a younger generation without a run has had none."""
 
 TALOS_FOLDER = "/var/run/capi-rollout/talos"
 """Where the acting steps find the Talos credentials, one file per cluster: `<namespace>.<cluster>`."""

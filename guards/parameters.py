@@ -94,7 +94,12 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+def _names(value: object) -> object:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_names)]
 OptionalName = Annotated[str, AfterValidator(_optional_name)]
 Count = Annotated[int, BeforeValidator(_count)]
 Switch = Annotated[bool, BeforeValidator(_boolean)]
@@ -164,6 +169,16 @@ class Parameters(BaseModel):
         return self.scope in (Scope.ALL, scope)
 
 
+class Rounds(BaseModel):
+    """What the verb `backstop` looks after. Frozen; bad values raise pydantic's ValidationError."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    namespaces: Names = Field(description="Namespaces that hold Clusters, with commas between them.")
+    workflow_namespace: Name = Field(description="Namespace of the runs.")
+    contract: str = Field(CONTRACT, description="Contract of the WorkflowTemplate.")
+
+
 @dataclass(frozen=True, slots=True)
 class Knob:
     """One row of the parameter table. `default` is workflow text, None where a value is required."""
@@ -185,9 +200,9 @@ class Knob:
         return ENV_PREFIX + self.field.upper()
 
 
-def _knobs() -> tuple[Knob, ...]:
+def _knobs(model: type[BaseModel]) -> tuple[Knob, ...]:
     rows = []
-    for field, info in Parameters.model_fields.items():
+    for field, info in model.model_fields.items():
         choices: tuple[str, ...] = ()
         if isinstance(info.annotation, type) and issubclass(info.annotation, StrEnum):
             choices = tuple(info.annotation)
@@ -205,8 +220,11 @@ def _knobs() -> tuple[Knob, ...]:
     return tuple(rows)
 
 
-KNOBS = _knobs()
+KNOBS = _knobs(Parameters)
 """All rows, in the order of the WorkflowTemplate's arguments."""
 
 ASKED = tuple(knob for knob in KNOBS if not knob.own)
 """The rows a person or the trigger may set: the arguments of the WorkflowTemplate."""
+
+ROUNDS = _knobs(Rounds)
+"""What the verb `backstop` takes instead."""

@@ -15,7 +15,7 @@ from guards.exits import Exit
 from guards.journal import Journal
 from guards.kube import outcome
 from guards.kube.access import LEASE, MACHINE, READ, TALOS_CONTROL_PLANE, WORKFLOW, Kind
-from guards.kube.errors import Forbidden, KubeError, NotFound, NotServed
+from guards.kube.errors import Forbidden, KubeError, NotFound, NotServed, WentBack
 from guards.kube.lease import Fence, Unreadable
 from guards.kube.observe import Observer
 from guards.kube.permissions import missing_permissions, used_kinds
@@ -84,7 +84,7 @@ def run_step(verb: str, world: World, parameters: Parameters) -> Ending:
         ending = _failed(verb, Exit.REFUSED, f"{error}; next: kubectl get clusters -A")
     except Overdue as error:
         ending = _failed(verb, Exit.UNREACHABLE, str(error))
-    except (BadCredential, Unreadable) as error:
+    except (BadCredential, Unreadable, WentBack) as error:
         ending = _failed(verb, Exit.REFUSED, f"refused: {error}")
     world.journal.end(ending.seen_at or world.clock.now(), ending)
     return ending

@@ -77,35 +77,49 @@ def main(
 examples:
   python -m workflows export                      write what differs
   python -m workflows export --check              exit 3 when anything differs
-  python -m workflows export --site sites/lab.yaml
+  python -m workflows export --diff               the same, as a patch
+  python -m workflows export --site ~/gitops/rollout.yaml
 
 {CODES}""",
 )
 @reported
 def export(
     site: Annotated[Path, typer.Option(metavar="FILE", help="Site file; overlay/ is written beside it.")] = SITE,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; show what differs.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; say what differs.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="As --check; show it as a unified diff.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Write the overlay (WorkflowTemplate, trigger, RBAC, cluster) from the site file."""
+    """Write the overlay (WorkflowTemplate, trigger, RBAC, cluster) from the site file, beside files of your own.
+
+    What it did not generate it never touches. A kustomization that is yours it reads, and says what to add.
+    """
     loaded = load_site(site)
-    from workflows.export import HandWritten, export  # Hera takes a second
+    from workflows.export import HandWritten, Unreadable, export  # Hera takes a second
 
     try:
-        found = export(loaded, site.parent, check)
-    except HandWritten as error:
+        found = export(loaded, site.parent, check or diff)
+    except (HandWritten, Unreadable) as error:
         raise Problem(Exit.REFUSED, str(error)) from error
     rows = [{"path": str(change.path), "change": change.verb} for change in found.changes]
+    todos = [{"path": str(todo.path), "add": todo.add, "remove": todo.remove} for todo in found.todos]
     changed = [f"{row['change']} {row['path']}" for row in rows]
     emit(
-        {"files": [str(path) for path in found.files], "changes": rows},
+        {"files": [str(path) for path in found.files], "changes": rows, "kustomizations": todos},
         output,
-        table="".join(each.diff() for each in found.changes) if check else "\n".join(changed),
+        table="".join(each.diff() for each in found.changes) if diff else "\n".join(changed),
         name="\n".join(row["path"] for row in rows),
     )
-    if check and rows:
-        raise Problem(Exit.REFUSED, f"{len(rows)} of {len(found.files)} files differ. Next: python -m workflows export")
+    for text in (*(todo.text().rstrip() for todo in found.todos), *found.notes):
+        say(text)
+    if (check or diff) and (rows or todos):
+        raise Problem(Exit.REFUSED, _differs(len(rows), len(found.files), len(todos)))
     say(f"{len(found.files)} files, {len(rows)} written" if rows else f"{len(found.files)} files are up to date")
+
+
+def _differs(changed: int, files: int, todos: int) -> str:
+    parts = [f"{changed} of {files} files differ. Next: python -m workflows export"] if changed else []
+    parts += [f"{todos} of your kustomizations lack lines. Next: edit them as said above"] if todos else []
+    return ". ".join(parts)
 
 
 app.command(short_help="Verify a GitOps tree, yours or ours.", epilog=f"{VERIFY_EXAMPLES}\n{CODES}")(verify)

@@ -11,6 +11,7 @@ REMEDIATOR = "capi-rollout-remediator"
 """ServiceAccount of the acting steps, only where the site enables remediation."""
 SENSOR = "capi-rollout-sensor"
 EVENT_SOURCE = "capi-rollout-event-source"
+BACKSTOP = "capi-rollout-backstop"
 
 SYNC_WAVE = "argocd.argoproj.io/sync-wave"
 PART_OF = {"app.kubernetes.io/part-of": "capi-rollout"}

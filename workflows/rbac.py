@@ -5,8 +5,16 @@ No ClusterRole, no wildcard, no Secret. One Role per namespace that holds Cluste
 
 from collections.abc import Iterable, Iterator
 
-from guards.kube.access import EVENT_SOURCE_RULES, RUN_RULES, SENSOR_RULES, Rule, cluster_rules
-from workflows.manifests import EVENT_SOURCE, REMEDIATOR, RUNNER, SENSOR, Manifest, manifest, metadata
+from guards.kube.access import (
+    BACKSTOP_RULES,
+    BACKSTOP_RUN_RULES,
+    EVENT_SOURCE_RULES,
+    RUN_RULES,
+    SENSOR_RULES,
+    Rule,
+    cluster_rules,
+)
+from workflows.manifests import BACKSTOP, EVENT_SOURCE, REMEDIATOR, RUNNER, SENSOR, Manifest, manifest, metadata
 from workflows.site import Site
 
 RUN_ROLE = "capi-rollout-run"
@@ -38,8 +46,12 @@ def _grants(site: Site) -> Iterator[Grant]:
             yield account, namespace, cluster_rules(machines, remediator=account == REMEDIATOR), (account,)
         if site.events.enabled:
             yield EVENT_SOURCE, namespace, EVENT_SOURCE_RULES, (EVENT_SOURCE,)
+        if site.backstop:
+            yield BACKSTOP, namespace, BACKSTOP_RULES, (BACKSTOP,)
     if site.events.enabled:
         yield SENSOR, site.argo.namespace, SENSOR_RULES, (SENSOR,)
+    if site.backstop:
+        yield f"{BACKSTOP}-run", site.argo.namespace, BACKSTOP_RUN_RULES, (BACKSTOP,)
 
 
 def _role_and_binding(

@@ -103,9 +103,37 @@ class Remediation(_Model):
     """Secret in the run namespace; key `<namespace>.<cluster>` holds an os:operator talosconfig."""
 
 
+class JetStream(_Model):
+    """An EventBus to be exported: NATS JetStream, run by Argo Events."""
+
+    version: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    """One that the configuration of the Argo Events controller lists, for example 2.10.29."""
+    replicas: Annotated[int, Field(ge=1)] = 3
+    volume_size: Annotated[str, Field(pattern=r"^[0-9]+(Mi|Gi|Ti)$")] | None = None
+    """Of one volume per replica, of the default StorageClass; without it the bus forgets its messages at a restart."""
+
+    @model_validator(mode="after")
+    def _can_elect(self) -> "JetStream":
+        if self.replicas == 2:
+            raise ValueError("replicas is 2, which Argo Events refuses: expected 1, or 3 and more")
+        return self
+
+
+class EventBus(_Model):
+    """A name alone (`eventBus: default`) is a bus that exists already, in argo.namespace."""
+
+    name: Name = "default"
+    jetstream: JetStream | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
 class Events(_Model):
     enabled: bool = True
-    event_bus: Name = "default"
+    event_bus: EventBus = EventBus()
 
 
 class Notify(_Model):
@@ -121,6 +149,7 @@ class Site(_Model):
     remediation: Remediation = Remediation()
     events: Events = Events()
     backstop: bool = False
+    """A CronWorkflow that starts the runs whose event got lost."""
     secrets: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+\.sops\.yaml$")], ...] = Field((), strict=False)
     """Encrypted files beside the WorkflowTemplate, decrypted by ksops when Argo CD builds the overlay."""
     notify: Notify = Notify()
@@ -137,8 +166,6 @@ class Site(_Model):
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> "Site":
         """Known keys that nothing serves yet are refused when set, rather than silently left without effect."""
-        if self.backstop:
-            raise ValueError("backstop: not available in this version, leave it false")
         if self.notify.url_secret is not None:
             raise ValueError("notify.urlSecret: not available in this version, leave it out")
         return self

@@ -4,6 +4,8 @@ Argo writes `source` to a file and hands its path to the command: a JSON list of
 is ever pasted into a program or a command line.
 """
 
+from typing import Any
+
 from hera.workflows import EmptyDirVolume, Resources, RetryStrategy, Script, SecretVolume, models
 from hera.workflows.env import FieldEnv
 from hera.workflows.parameter import Parameter
@@ -51,13 +53,24 @@ class _Verb(ScriptConstructor):
 def step(site: Site, verb: str, *outputs: Parameter, acts: bool = False, retried: bool = True) -> Script:
     """The template of one verb. `acts`: gets the account and credentials of the remediation, where it is enabled."""
     remediates = acts and site.remediation.enabled
-    tmp = EmptyDirVolume(name="tmp", mount_path="/tmp", size_limit=models.Quantity(root="64Mi"))  # noqa: S108 - in the pod
+    return script(
+        site,
+        verb,
+        inputs=_inputs(),
+        outputs=list(outputs),
+        volumes=[_tmp(), _talos(site)] if remediates else [_tmp()],
+        service_account_name=REMEDIATOR if remediates else None,
+        retry_strategy=RETRY if retried else None,
+    )
+
+
+def script(site: Site, verb: str, inputs: list[Parameter], **more: Any) -> Script:
+    """`python -m guards VERB` in a container that may do nothing but that."""
     return Script(
         name=verb,
         constructor=_Verb(),
         command=["python", "-m", "guards", verb],
-        inputs=_inputs(),
-        outputs=list(outputs),
+        inputs=inputs,
         image=site.image.reference,
         image_pull_policy="IfNotPresent",
         env=[FieldEnv(name=f"{ENV_PREFIX}NODE_NAME", field_path="spec.nodeName")],
@@ -68,15 +81,42 @@ def step(site: Site, verb: str, *outputs: Parameter, acts: bool = False, retried
             read_only_root_filesystem=True,
             capabilities=models.Capabilities(drop=["ALL"]),
         ),
-        volumes=[tmp, _talos(site)] if remediates else [tmp],
-        service_account_name=REMEDIATOR if remediates else None,
-        retry_strategy=RETRY if retried else None,
+        **{"volumes": [_tmp()], **more},
     )
+
+
+def pod() -> dict[str, Any]:
+    """What all pods of a WorkflowTemplate of ours have in common: restricted, and early away from a lost node."""
+    return {
+        "security_context": models.PodSecurityContext(
+            run_as_non_root=True,
+            run_as_user=65532,  # for every container: argoexec's image names no user
+            run_as_group=65532,
+            fs_group=65532,
+            seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
+        ),
+        # The steps run on machines of a cluster that may be rolling itself: leave a lost node early.
+        "tolerations": [_leaves_early("not-ready"), _leaves_early("unreachable")],
+        "pod_gc": models.PodGC(strategy="OnPodSuccess"),
+    }
+
+
+def _leaves_early(state: str) -> models.Toleration:
+    key = f"node.kubernetes.io/{state}"
+    return models.Toleration(key=key, operator="Exists", effect="NoExecute", toleration_seconds=30)
+
+
+def _tmp() -> EmptyDirVolume:
+    return EmptyDirVolume(name="tmp", mount_path="/tmp", size_limit=models.Quantity(root="64Mi"))  # noqa: S108 - in the pod
 
 
 def output(name: str, default: str) -> Parameter:
     """A file the step writes; `default` where it did not come to that (Argo fails a reference without one)."""
     return Parameter(name=name, value_from=models.ValueFrom(path=f"{OUTPUTS}/{name}", default=default))
+
+
+def summary() -> Parameter:
+    return output("summary", "no summary: the step ended before it could write one")
 
 
 def _inputs() -> list[Parameter]:

@@ -5,11 +5,11 @@ from typing import Any
 from hera.workflows import Script, Steps, Suspend, WorkflowTemplate, models
 from hera.workflows.parameter import Parameter
 
-from guards.naming import RUN_LABELS, WORKFLOW_TEMPLATE
+from guards.naming import RUN_KEPT, RUN_LABELS, WORKFLOW_TEMPLATE
 from guards.parameters import ASKED, Knob, Scope
 from workflows.manifests import PART_OF, RUNNER, Manifest
 from workflows.site import Site
-from workflows.steps import output, step
+from workflows.steps import output, pod, step, summary
 
 DAY = 24 * 60 * 60
 """Seconds."""
@@ -33,12 +33,12 @@ def build(site: Site) -> Manifest:
     """The WorkflowTemplate as Kubernetes takes it."""
     with _workflow_template(site) as template:
         with Steps(name="rollout"):
-            _call(step(site, "preflight", output("decision", "unknown"), _summary()))
-            _call(step(site, "control-plane", _summary(), acts=True), ROLL, without(Scope.WORKERS))
-            _call(step(site, "workers", _summary(), acts=True), ROLL, without(Scope.CONTROL_PLANE), CONTROL_PLANE_DONE)
+            _call(step(site, "preflight", output("decision", "unknown"), summary()))
+            _call(step(site, "control-plane", summary(), acts=True), ROLL, without(Scope.WORKERS))
+            _call(step(site, "workers", summary(), acts=True), ROLL, without(Scope.CONTROL_PLANE), CONTROL_PLANE_DONE)
             _not_terminated()
         step(site, "report", retried=False)  # constructing it in this context adds it
-    return _in_reading_order(template.to_dict())
+    return in_reading_order(template.to_dict())
 
 
 def _workflow_template(site: Site) -> WorkflowTemplate:
@@ -64,24 +64,10 @@ def _workflow_template(site: Site) -> WorkflowTemplate:
             labels={label: f"{{{{workflow.parameters.{name}}}}}" for label, name in RUN_LABELS.items()},
         ),
         service_account_name=RUNNER,
-        security_context=models.PodSecurityContext(
-            run_as_non_root=True,
-            run_as_user=65532,  # for every container: argoexec's image names no user
-            run_as_group=65532,
-            fs_group=65532,
-            seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
-        ),
-        # The steps run on machines of a cluster that may be rolling itself: leave a lost node early.
-        tolerations=[_leaves_early("not-ready"), _leaves_early("unreachable")],
-        pod_gc=models.PodGC(strategy="OnPodSuccess"),
-        ttl_strategy=models.TTLStrategy(seconds_after_completion=7 * DAY),
+        **pod(),
+        ttl_strategy=models.TTLStrategy(seconds_after_completion=int(RUN_KEPT.total_seconds())),
         active_deadline_seconds=2 * DAY,
     )
-
-
-def _leaves_early(state: str) -> models.Toleration:
-    key = f"node.kubernetes.io/{state}"
-    return models.Toleration(key=key, operator="Exists", effect="NoExecute", toleration_seconds=30)
 
 
 def _argument(knob: Knob, site: Site) -> Parameter:
@@ -93,10 +79,6 @@ def _argument(knob: Knob, site: Site) -> Parameter:
     if knob.choices:
         given["enum"] = list(knob.choices)
     return Parameter(name=knob.name, description=knob.help, **given)
-
-
-def _summary() -> Parameter:
-    return output("summary", "no summary: the step ended before it could write one")
 
 
 def _call(script: Script, *conditions: str) -> None:
@@ -117,18 +99,18 @@ def _not_terminated() -> None:
     Suspend(name="not-terminated", duration="1s")(name="not-terminated")
 
 
-def _in_reading_order(template: Manifest) -> Manifest:
+def in_reading_order(template: Manifest) -> Manifest:
     """Names first, what a run may be told next, the long list of templates last."""
-    spec = _names_first(template["spec"])
-    ordered = {key: spec.pop(key) for key in ("entrypoint", "arguments")}
+    spec = names_first(template["spec"])
+    ordered = {key: spec.pop(key) for key in ("entrypoint", "arguments") if key in spec}
     templates = spec.pop("templates")
-    return {**_names_first(template), "spec": {**ordered, **spec, "templates": templates}}
+    return {**names_first(template), "spec": {**ordered, **spec, "templates": templates}}
 
 
-def _names_first(part: Any) -> Any:
+def names_first(part: Any) -> Any:
     if isinstance(part, list):
-        return [_names_first(item) for item in part]
+        return [names_first(item) for item in part]
     if isinstance(part, dict):
         head = {key: part[key] for key in ("name", "template") if key in part}
-        return head | {key: _names_first(value) for key, value in part.items()}
+        return head | {key: names_first(value) for key, value in part.items()}
     return part

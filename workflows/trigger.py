@@ -6,9 +6,11 @@ uid and generation: the second one is AlreadyExists.
 """
 
 from guards.kube.access import TALOS_CONTROL_PLANE
-from guards.naming import CLUSTER_LABEL, WORKFLOW_TEMPLATE
-from workflows.manifests import EVENT_SOURCE, SENSOR, SYNC_WAVE, Manifest, manifest, metadata
-from workflows.site import Site
+from guards.naming import CLUSTER_LABEL
+from guards.triggered import ARGUMENTS, triggered_run
+from workflows import events
+from workflows.manifests import EVENT_SOURCE, SENSOR, SYNC_WAVE, Manifest, metadata
+from workflows.site import JetStream, Site
 
 NAME = "capi-rollout"
 EVENT = "tcp-upsert"
@@ -32,45 +34,50 @@ WORKFLOW_NAME = (
 )
 """The Sprig twin of guards.naming.triggered_workflow; int64, or Go prints 1.234567e+06."""
 
-ARGUMENTS = {
+KEYS = {
     "clusterName": "body.metadata.labels." + CLUSTER_LABEL.replace(".", r"\."),
     "clusterNamespace": "body.metadata.namespace",
     "tcpGeneration": "body.metadata.generation",
 }
-"""Argument of the run -> where the event holds it. The Sensor fills them in by position."""
+"""Argument of the run -> where the event holds it."""
 
 
 def event_source(site: Site) -> Manifest:
     """Watches the TalosControlPlanes of every namespace that holds Clusters."""
-    return manifest(
-        "argoproj.io/v1alpha1",
-        "EventSource",
+    return events.EventSource(
         # After the Sensor: it never sees what was published before it subscribed.
-        metadata(NAME, site.argo.namespace, annotations={SYNC_WAVE: "1"}),
-        spec={
-            "eventBusName": site.events.event_bus,
-            "replicas": 1,
-            "template": {"serviceAccountName": EVENT_SOURCE},
-            "resource": {event: _watched(namespace) for event, namespace in _events(site).items()},
-        },
-    )
+        metadata=metadata(NAME, site.argo.namespace, annotations={SYNC_WAVE: "1"}),
+        spec=events.EventSourceSpec(
+            event_bus_name=site.events.event_bus.name,
+            template=events.Account(service_account_name=EVENT_SOURCE),
+            resource={event: _watched(namespace) for event, namespace in _events(site).items()},
+        ),
+    ).written()
 
 
 def sensor(site: Site) -> Manifest:
     """Creates a Workflow for every new generation, with nothing but its name and three arguments."""
-    events = _events(site)
-    return manifest(
-        "argoproj.io/v1alpha1",
-        "Sensor",
-        metadata(NAME, site.argo.namespace, annotations={SYNC_WAVE: "0"}),
-        spec={
-            "eventBusName": site.events.event_bus,
-            "replicas": 1,
-            "template": {"serviceAccountName": SENSOR},
-            "dependencies": [_dependency(event) for event in events],
-            "triggers": [_trigger(site, event) for event in events],
-        },
-    )
+    names = _events(site)
+    return events.Sensor(
+        metadata=metadata(NAME, site.argo.namespace, annotations={SYNC_WAVE: "0"}),
+        spec=events.SensorSpec(
+            event_bus_name=site.events.event_bus.name,
+            template=events.Account(service_account_name=SENSOR),
+            dependencies=[_dependency(event) for event in names],
+            triggers=[_trigger(site, event) for event in names],
+        ),
+    ).written()
+
+
+def event_bus(site: Site, jetstream: JetStream) -> Manifest:
+    """The bus between the two, where the site does not bring its own. Argo CD waits for it before the Sensor."""
+    volume = events.Persistence(volume_size=jetstream.volume_size) if jetstream.volume_size else None
+    return events.EventBus(
+        metadata=metadata(site.events.event_bus.name, site.argo.namespace, annotations={SYNC_WAVE: "-1"}),
+        spec=events.EventBusSpec(
+            jetstream=events.JetStream(version=jetstream.version, replicas=jetstream.replicas, persistence=volume)
+        ),
+    ).written()
 
 
 def _events(site: Site) -> dict[str, str]:
@@ -80,60 +87,41 @@ def _events(site: Site) -> dict[str, str]:
     return {f"{EVENT}-{namespace}": namespace for namespace in site.namespaces}
 
 
-def _watched(namespace: str) -> Manifest:
-    # No filter.afterStart: it drops the replay, and every server-side apply of Argo CD.
-    return {
-        "namespace": namespace,
-        "group": TALOS_CONTROL_PLANE.group,
-        "version": TALOS_CONTROL_PLANE.versions[0],
-        "resource": TALOS_CONTROL_PLANE.plural,
-        "eventTypes": ["ADD", "UPDATE"],
-    }
+def _watched(namespace: str) -> events.Watched:
+    return events.Watched(
+        namespace=namespace,
+        group=TALOS_CONTROL_PLANE.group,
+        version=TALOS_CONTROL_PLANE.versions[0],
+        resource=TALOS_CONTROL_PLANE.plural,
+        event_types=["ADD", "UPDATE"],
+    )
 
 
-def _dependency(event: str) -> Manifest:
-    return {
-        "name": event,
-        "eventSourceName": NAME,
-        "eventName": event,
-        "filters": {"script": ONLY_NEW_GENERATIONS},
-    }
+def _dependency(event: str) -> events.Dependency:
+    script = events.Filters(script=ONLY_NEW_GENERATIONS)
+    return events.Dependency(name=event, event_source_name=NAME, event_name=event, filters=script)
 
 
-def _trigger(site: Site, event: str) -> Manifest:
-    return {
-        "atLeastOnce": True,  # without it Argo Events ignores the retryStrategy
-        "retryStrategy": {"steps": 3, "duration": "2s", "factor": 2},
-        "template": {
-            "name": f"submit-{event}",
-            "conditions": event,
-            "k8s": {
-                "operation": "create",
-                "source": {"resource": _workflow(site)},
-                "parameters": _fills(event),
-            },
-        },
-    }
+def _trigger(site: Site, event: str) -> events.Trigger:
+    run = triggered_run("set-by-the-sensor", site.argo.namespace, dict.fromkeys(ARGUMENTS, ""))
+    return events.Trigger(
+        retry_strategy=events.Retry(steps=3, duration="2s", factor=2),
+        template=events.TriggerTemplate(
+            name=f"submit-{event}",
+            conditions=event,
+            k8s=events.Creation(source=events.Source(resource=run), parameters=_fills(event)),
+        ),
+    )
 
 
-def _fills(event: str) -> list[Manifest]:
+def _fills(event: str) -> list[events.Fill]:
     """What the event puts where in the Workflow. Arguments are found by their position, as Argo Events wants it."""
-    name: Manifest = {"src": {"dependencyName": event, "dataTemplate": WORKFLOW_NAME}, "dest": "metadata.name"}
+    name = events.Fill(src=events.Origin(dependency_name=event, data_template=WORKFLOW_NAME), dest="metadata.name")
     arguments = (
-        {"src": {"dependencyName": event, "dataKey": key}, "dest": f"spec.arguments.parameters.{place}.value"}
-        for place, key in enumerate(ARGUMENTS.values())
+        events.Fill(
+            src=events.Origin(dependency_name=event, data_key=KEYS[argument]),
+            dest=f"spec.arguments.parameters.{place}.value",
+        )
+        for place, argument in enumerate(ARGUMENTS)
     )
     return [name, *arguments]
-
-
-def _workflow(site: Site) -> Manifest:
-    """Only what `templateReferencing: Strict` lets a submitter set."""
-    return manifest(
-        "argoproj.io/v1alpha1",
-        "Workflow",
-        {"name": "set-by-the-sensor", "namespace": site.argo.namespace},
-        spec={
-            "workflowTemplateRef": {"name": WORKFLOW_TEMPLATE},
-            "arguments": {"parameters": [{"name": name, "value": ""} for name in ARGUMENTS]},
-        },
-    )

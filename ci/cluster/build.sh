@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the programs of the test cluster from the Go module proxy, once per pin; results live outside the repository.
 #
-#   ci/cluster/build.sh GROUP...      api: etcd k8s · argo · capi talos lab · events · tools (kustomize, sops, age) · talosctl
+#   ci/cluster/build.sh GROUP...      api: etcd k8s · argo · capi talos lab · events nats · tools (kustomize, sops, age) · talosctl
 #   PRINT_BIN=1 ci/cluster/build.sh   only print the folder of the binaries
 #
 # Cold on two cores: etcd+k8s 4.5, argo 3.5, capi 2, talos 2.3, lab 1, events 2.4, tools 1.1, talosctl 5 minutes.
@@ -102,6 +102,11 @@ build_events() {
   gobuild -ldflags "-s -w -X $module.version=$ARGO_EVENTS_VERSION" -o "$bin/argo-events" "$module/cmd"
   keep events; built events "$ARGO_EVENTS_VERSION"
 }
+build_nats() { # the bus of Argo Events; the version that its 1.9.11 names "latest"
+  needs_build nats "$NATS_VERSION" || return 0
+  install_tool "github.com/nats-io/nats-server/v2@$NATS_VERSION"
+  built nats "$NATS_VERSION"
+}
 build_tools() {
   needs_build tools "$KUSTOMIZE_VERSION $SOPS_VERSION $AGE_VERSION" || return 0
   install_tool "sigs.k8s.io/kustomize/kustomize/v5@$KUSTOMIZE_VERSION"
@@ -110,9 +115,9 @@ build_tools() {
   built tools "$KUSTOMIZE_VERSION $SOPS_VERSION $AGE_VERSION"
 }
 
-[ $# -gt 0 ] || fail "name one or more groups: etcd k8s argo capi talos lab events tools talosctl"
+[ $# -gt 0 ] || fail "name one or more groups: etcd k8s argo capi talos lab events nats tools talosctl"
 for group in "$@"; do
-  declare -F "build_$group" > /dev/null || fail "unknown group $group (etcd k8s argo capi talos lab events tools talosctl)"
+  declare -F "build_$group" > /dev/null || fail "unknown group $group (etcd k8s argo capi talos lab events nats tools talosctl)"
   exec 9> "$bin/.lock-$group"; flock 9                      # two builds of the same thing would trample each other
   ("build_$group")
 done

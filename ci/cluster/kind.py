@@ -36,6 +36,8 @@ def check(*programs: str) -> None:
 
 def up(level: str) -> None:
     """A kind cluster at this level; argo and pods are the same thing here."""
+    if level not in PROGRAMS:
+        raise ClusterError(f"level {level} is not made with kind; next: leave out --provider kind")
     check(*PROGRAMS["api"], *PROGRAMS[level])
     create()
     if level != "api":

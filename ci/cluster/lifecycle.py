@@ -8,17 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from ci.cluster import api, argo, capi, host, pods
+from ci.cluster import api, argo, capi, events, host, pods
 from ci.cluster.processes import Program, Record, records, run, say, stop
 from ci.cluster.settings import HERE, LEVELS, LOGS, STATE, ClusterError
 
 LOCK = STATE.with_suffix(".lock")
 LEVEL = STATE / "level"
 """The levels that stand, one per line; written when a level is complete."""
-THROWN_AWAY = ("etcd", "containerd", "kubelet", "cni", "pod-logs", "volume-plugins", "processes", "level", "cgroup")
+THROWN_AWAY = (
+    "etcd", "containerd", "kubelet", "cni", "pod-logs", "volume-plugins", "nats", "processes", "level", "cgroup",
+)  # fmt: skip
 """What belongs to one life of the cluster; keys and logs stay."""
-BUILDS = {"api": ("etcd", "k8s"), "argo": ("argo",), "pods": (), "capi": ("capi", "talos", "lab")}
-MODULES = {"api": api, "argo": argo, "pods": pods}
+BUILDS = {
+    "api": ("etcd", "k8s"),
+    "argo": ("argo",),
+    "pods": (),
+    "capi": ("capi", "talos", "lab"),
+    "events": ("events", "nats"),
+}
+MODULES = {"api": api, "argo": argo, "pods": pods, "events": events}
 
 
 @contextmanager

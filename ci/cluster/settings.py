@@ -17,7 +17,7 @@ LOGS = STATE / "logs"
 SOCKET = Path("/run/capi-rollout-cluster/containerd.sock")  # a short path: unix sockets end at 108 bytes
 KUBECONFIG = PKI / "admin.kubeconfig"
 
-LEVELS = ("api", "argo", "pods", "capi")
+LEVELS = ("api", "argo", "pods", "capi", "events")
 """Each level contains the ones before it."""
 NODE = "node0"
 NETWORK = "capi-rollout-cluster"

@@ -5,6 +5,7 @@ listed here cannot happen.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 CAPI = "cluster.x-k8s.io"
 CONTROL_PLANE = "controlplane.cluster.x-k8s.io"
@@ -58,6 +59,7 @@ class Rule:
     verbs: tuple[str, ...]
 
 
+@cache
 def cluster_rules(
     infrastructure_machines: tuple[tuple[str, str], ...], *, remediator: bool = False
 ) -> tuple[Rule, ...]:
@@ -87,3 +89,12 @@ SENSOR_RULES = (Rule(ARGO, (WORKFLOW.plural,), ("create",)),)
 
 EVENT_SOURCE_RULES = (Rule(CONTROL_PLANE, (TALOS_CONTROL_PLANE.plural,), ("list", "watch")),)
 """What the EventSource needs in a Cluster's namespace."""
+
+BACKSTOP_RULES = (Rule(CONTROL_PLANE, (TALOS_CONTROL_PLANE.plural,), ("list",)),)
+"""What the backstop needs in a Cluster's namespace."""
+
+BACKSTOP_RUN_RULES = (
+    Rule(ARGO, ("workflowtaskresults",), ("create", "patch")),
+    Rule(ARGO, (WORKFLOW.plural,), ("get", "create")),
+)
+"""What it needs in the run namespace: Argo's results, and runs to look for and to create."""

@@ -5,6 +5,7 @@ server that sends one byte at a time, so a timer shuts the socket down when the 
 """
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -180,5 +181,7 @@ def _cause(error: BaseException) -> str:
     """The innermost sentence of a chain like ProtocolError('Connection broken', ConnectionResetError(104, …))."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):  # its reason is only that verification failed
+        return f"its certificate: {error.verify_message}, expected a valid one of this cluster's authority"
     text = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
     return f"{type(error).__name__}: {text}"

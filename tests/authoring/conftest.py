@@ -1,13 +1,12 @@
 """The example site, its exported files as objects, and the tools and schemas that check them.
 
-Schemas and kustomize are other people's work and not part of this repository: they come from the Go module cache and
-from the test cluster's tools. Without them these tests are skipped on a laptop, and fail in CI and with --cluster.
+Schemas and kustomize are other people's work and not part of this repository: they come from the Go module cache
+(../conftest.py) and from the test cluster's tools. Without them these tests are skipped on a laptop, and fail in CI and
+with --cluster.
 """
 
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def site() -> Site:
 
 @pytest.fixture(scope="session")
 def rich_site(site: Site) -> Site:
-    """A site that uses every switch: remediation, two namespaces, a digest, secrets."""
+    """A site that uses every switch: remediation, two namespaces, a digest, secrets, an own EventBus, the backstop."""
     document = site.model_dump(by_alias=True)
     other = document["clusters"][0] | {"name": "lab", "namespace": "lab", "overlay": None}
     other["infrastructure"] = other["infrastructure"] | {"machines": "DevMachine", "templates": "DevMachineTemplate"}
@@ -48,6 +47,8 @@ def rich_site(site: Site) -> Site:
             "image": document["image"] | {"digest": "sha256:" + "0123456789abcdef" * 4},
             "remediation": {"enabled": True},
             "secrets": ["talos.sops.yaml"],
+            "events": {"eventBus": {"name": "rollouts", "jetstream": {"version": "2.10.29", "volumeSize": "1Gi"}}},
+            "backstop": True,
         }
     )
 
@@ -78,44 +79,6 @@ def rich_files(rich_site: Site, parsed: Callable[[Site], Documents]) -> Document
 @pytest.fixture(scope="session")
 def template(files: Documents) -> dict[str, Any]:
     return files["argo-workflows/capi-rollout-workflowtemplate.yaml"][0]
-
-
-@pytest.fixture(scope="session")
-def must_have(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """Skips the test for want of a tool; fails it where tools are promised."""
-
-    def missing(what: str) -> None:
-        if os.environ.get("CI") == "true" or request.config.getoption("--cluster", default=False):
-            pytest.fail(f"{what}: run scripts/install --cluster")
-        pytest.skip(what)
-
-    return missing
-
-
-@pytest.fixture(scope="session")
-def go_module(tmp_path_factory: pytest.TempPathFactory, must_have: Callable[[str], Any]) -> Callable[[str], Path]:
-    """Folder of `module@version` in Go's module cache; downloaded only where tools are promised."""
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    outside_any_module = tmp_path_factory.mktemp("go")
-    offline = {} if os.environ.get("CI") == "true" else {"GOPROXY": "off"}
-
-    def folder(module: str) -> Path:
-        try:
-            found = subprocess.run(
-                [go, "mod", "download", "-json", module],
-                cwd=outside_any_module,
-                env=os.environ | offline,
-                capture_output=True,
-                text=True,
-            )
-        except FileNotFoundError:
-            must_have("no go on PATH, needed for the schemas")
-        answer = json.loads(found.stdout or "{}")
-        if "Dir" not in answer:
-            must_have(f"{module} is not in the Go module cache: {answer.get('Error', found.stderr)}")
-        return Path(answer["Dir"])
-
-    return folder
 
 
 @pytest.fixture(scope="session")

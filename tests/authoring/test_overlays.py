@@ -2,13 +2,14 @@
 
 import re
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
 
 from workflows.export import export
+from workflows.overlay import kustomizations
 from workflows.site import Site
 
 WAVE = "argocd.argoproj.io/sync-wave"
@@ -26,27 +27,15 @@ def identity(document: dict[str, Any]) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize("overlay", ["argo-workflows", "capi-rollout", "homelab"])
-def test_kustomize_builds_what_is_exported(overlay: str, kustomize: str, repository: Path, files: Any) -> None:
-    listed = files[f"{overlay}/kustomization.yaml"][0]["resources"]
-    exported = [document for name in listed for document in files[f"{overlay}/{name}"]]
+def test_kustomize_builds_what_is_in_the_folder(overlay: str, kustomize: str, repository: Path) -> None:
+    folder = repository / "overlay/management" / overlay
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
+    written = [document for name in listed for document in yaml.safe_load_all((folder / name).read_text())]
 
-    built = build(kustomize, repository / "overlay/management" / overlay)
+    built = build(kustomize, folder)
 
-    assert len(built) == len(exported) > 0
-    assert {identity(document): document for document in built} == {identity(d): d for d in exported}
-
-
-def test_the_pin_reaches_every_step(kustomize: str, rich_site: Site, tmp_path: Path) -> None:
-    plain = rich_site.model_copy(update={"secrets": ()})  # ksops is not at hand
-    export(plain, tmp_path)
-    overlay = tmp_path / "overlay/management/argo-workflows"
-    kustomization = overlay / "kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("0.1.0", "9.9.9"))
-
-    (template,) = build(kustomize, overlay)
-    images = [part["script"]["image"] for part in template["spec"]["templates"] if "script" in part]
-
-    assert images == [f"ghcr.io/capi-rollout/guards:9.9.9@{plain.image.digest}"] * 4
+    assert len(built) == len(written) > 0
+    assert {identity(document): document for document in built} == {identity(d): d for d in written}
 
 
 @pytest.mark.parametrize("which", ["files", "rich_files"])
@@ -56,6 +45,8 @@ def test_namespaces_are_explicit(which: str, request: pytest.FixtureRequest) -> 
         for document in documents:
             if name.endswith("kustomization.yaml"):
                 assert "namespace" not in document
+            elif name == "argo-cd/argocd-cm-health.yaml":
+                assert "namespace" not in document["metadata"], "a patch: Argo CD's own file has none"
             elif document.get("kind") not in (None, "ksops"):
                 assert document["metadata"]["namespace"]
 
@@ -96,16 +87,19 @@ def template_name(files: Any) -> str:
 
 
 def test_a_changed_machine_configuration_is_a_new_template(site: Site, files: Any, parsed: Any) -> None:
+    """And the MachineDeployment refers to it in the same export: `template_name` compares the two."""
     document = site.model_dump(by_alias=True)
-    document["clusters"][0]["workers"][0]["strategicPatches"] = ["machine:\n  install: {disk: /dev/sda}\n"]
-    changed = parsed(Site.model_validate(document))
-    document["clusters"][0]["workers"][0]["strategicPatches"] = []
-    document["clusters"][0]["workers"][0]["replicas"] = 7
-    scaled = parsed(Site.model_validate(document))
+    pool = document["clusters"][0]["workers"][0]
+    scaled = parsed(Site.model_validate(with_pool(document, pool | {"replicas": 7})))
+    changed = parsed(Site.model_validate(with_pool(document, pool | {"strategicPatches": ["machine: {}\n"]})))
 
     assert re.fullmatch(r"homelab-workers-[0-9a-f]{8}", template_name(files))
     assert template_name(changed) != template_name(files)
     assert template_name(scaled) == template_name(files)
+
+
+def with_pool(document: dict[str, Any], pool: dict[str, Any]) -> dict[str, Any]:
+    return document | {"clusters": [document["clusters"][0] | {"workers": [pool]}]}
 
 
 def test_old_templates_stay_while_machine_sets_refer_to_them(files: Any) -> None:
@@ -115,17 +109,46 @@ def test_old_templates_stay_while_machine_sets_refer_to_them(files: Any) -> None
     assert annotations["argocd.argoproj.io/compare-options"] == "IgnoreExtraneous"
 
 
-def test_ksops_is_asked_only_where_the_site_has_secrets(files: Any, rich_files: Any) -> None:
-    assert "generators" not in files["argo-workflows/kustomization.yaml"][0]
-    assert rich_files["argo-workflows/kustomization.yaml"][0]["generators"] == ["capi-rollout-secret-generator.yaml"]
+def test_ksops_is_asked_only_where_the_site_has_secrets(site: Site, rich_site: Site, rich_files: Any) -> None:
+    path = PurePosixPath("overlay/management/argo-workflows/kustomization.yaml")
+    assert "generators" not in kustomizations(site)[path]
+    assert kustomizations(rich_site)[path]["generators"] == ["capi-rollout-secret-generator.yaml"]
     (generator,) = rich_files["argo-workflows/capi-rollout-secret-generator.yaml"]
     assert (generator["kind"], generator["files"]) == ("ksops", ["./talos.sops.yaml"])
 
 
-def test_argo_cd_does_not_wait_for_machine_deployments(files: Any) -> None:
-    """Its own check would hold wave 0 back until workers are Running that wait for wave 0."""
-    (patch,) = files["argo-cd/argocd-cm-health.yaml"]
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": {"url": "https://cd"}}
 
-    (check,) = patch["data"].items()
-    assert check[0] == "resource.customizations.health.cluster.x-k8s.io_MachineDeployment"
-    assert re.findall(r'status = "(\w+)"', check[1]) == ["Healthy"]
+
+def argo_cd(folder: Path, config_map: Any, **more: str) -> Path:
+    """A GitOps folder of Argo CD beside the exported ones, which takes the component in."""
+    own = folder / "overlay/management/argocd"
+    own.mkdir()
+    (own / "cm.yaml").write_text(yaml.safe_dump(config_map))
+    kustomization = {"resources": ["cm.yaml"], "components": ["../argo-cd"], **more}
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return own
+
+
+def test_the_health_checks_are_a_component_for_argo_cds_own_kustomization(
+    kustomize: str, site: Site, files: Any, tmp_path: Path
+) -> None:
+    """As with Argo CD's install.yaml: no namespace in the file, one in the kustomization. Other settings stay."""
+    export(site, tmp_path)
+
+    (built,) = build(kustomize, argo_cd(tmp_path, CONFIG_MAP, namespace="argocd"))
+
+    (patch,) = files["argo-cd/argocd-cm-health.yaml"]
+    assert built["data"] == CONFIG_MAP["data"] | patch["data"]
+    assert built["metadata"] == {"name": "argocd-cm", "namespace": "argocd"}
+
+
+def test_a_component_that_finds_no_config_map_fails_the_build(kustomize: str, site: Site, tmp_path: Path) -> None:
+    """Silently without the checks, the next minor update of Kubernetes would wait for ever."""
+    export(site, tmp_path)
+    own = argo_cd(tmp_path, CONFIG_MAP | {"metadata": {"name": "argocd-cmd-params-cm"}})
+
+    done = subprocess.run([kustomize, "build", str(own)], capture_output=True, text=True)
+
+    assert done.returncode != 0
+    assert "argocd-cm" in done.stderr

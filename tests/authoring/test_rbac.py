@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from guards.kube.access import EVENT_SOURCE_RULES, RUN_RULES, SENSOR_RULES, Rule, cluster_rules
+from guards.kube.access import (
+    BACKSTOP_RULES,
+    BACKSTOP_RUN_RULES,
+    EVENT_SOURCE_RULES,
+    RUN_RULES,
+    SENSOR_RULES,
+    Rule,
+    cluster_rules,
+)
 from workflows.site import Site
 
 METAL = (("infrastructure.cluster.x-k8s.io", "metalmachines"),)
@@ -52,6 +60,9 @@ def test_remediation_and_a_second_namespace_add_no_more_than_they_need(rich_file
         ("capi-rollout-event-source", "default"): table(*EVENT_SOURCE_RULES),
         ("capi-rollout-event-source", "lab"): table(*EVENT_SOURCE_RULES),
         ("capi-rollout-sensor", "argo"): table(*SENSOR_RULES),
+        ("capi-rollout-backstop", "argo"): table(*BACKSTOP_RUN_RULES),
+        ("capi-rollout-backstop", "default"): table(*BACKSTOP_RULES),
+        ("capi-rollout-backstop", "lab"): table(*BACKSTOP_RULES),
     }
 
 
@@ -90,10 +101,26 @@ def test_only_the_remediator_deletes_and_only_machines(rich_files: Any) -> None:
 def test_every_account_that_something_runs_as_exists(which: str, request: pytest.FixtureRequest) -> None:
     exported = request.getfixturevalue(which)
     accounts = {d["metadata"]["name"] for d in exported["capi-rollout/rbac.yaml"] if d["kind"] == "ServiceAccount"}
-    template = exported["argo-workflows/capi-rollout-workflowtemplate.yaml"][0]["spec"]
-    used = {template["serviceAccountName"]}
-    used |= {part["serviceAccountName"] for part in template["templates"] if "serviceAccountName" in part}
+    templates = [d["spec"] for documents in exported.values() for d in documents if d.get("kind") == "WorkflowTemplate"]
+    used = {template["serviceAccountName"] for template in templates}
+    parts = [part for template in templates for part in template["templates"]]
+    used |= {part["serviceAccountName"] for part in parts if "serviceAccountName" in part}
     for kind in ("event-source", "sensor"):
         used.add(exported[f"capi-rollout/{kind}-capi-rollout.yaml"][0]["spec"]["template"]["serviceAccountName"])
 
     assert used == accounts
+
+
+def test_what_starts_runs_by_itself_may_do_little_else(rich_files: Any) -> None:
+    """Written out: a wider table would be a wider export, and still equal to itself."""
+    control_planes = ("controlplane.cluster.x-k8s.io", "taloscontrolplanes")
+    workflows, results = ("argoproj.io", "workflows"), ("argoproj.io", "workflowtaskresults")
+    access = granted(rich_files["capi-rollout/rbac.yaml"])
+
+    assert access["capi-rollout-event-source", "default"] == {(*control_planes, "list"), (*control_planes, "watch")}
+    assert access["capi-rollout-sensor", "argo"] == {(*workflows, "create")}
+    assert access["capi-rollout-backstop", "default"] == {(*control_planes, "list")}
+    assert access["capi-rollout-backstop", "argo"] == {
+        *((*workflows, verb) for verb in ("get", "create")),
+        *((*results, verb) for verb in ("create", "patch")),
+    }

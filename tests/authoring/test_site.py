@@ -85,10 +85,15 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda d: d.update(secrets=["talos.yaml"]),
         "secrets[0]: seen 'talos.yaml', expected: ",
     ),
-    "backstop": (
-        lambda d: d.update(backstop=True),
-        "the file: backstop: not available in this version, leave it false",
+    "two buses": (
+        lambda d: d.update(events={"eventBus": {"jetstream": {"version": "2.10.29", "replicas": 2}}}),
+        "events.eventBus.jetstream: replicas is 2, which Argo Events refuses: expected 1, or 3 and more",
     ),
+    "unknown key of the bus": (
+        lambda d: d.update(events={"eventBus": {"jetstream": {"version": "2.10.29", "size": "1Gi"}}}),
+        "events.eventBus.jetstream.size: unknown key, expected one of version, replicas, volumeSize",
+    ),
+    "no bus": (lambda d: d.update(events={"eventBus": 3}), "events.eventBus: seen 3, expected: "),
     "notify": (
         lambda d: d.update(notify={"urlSecret": "apprise"}),
         "the file: notify.urlSecret: not available in this version, leave it out",
@@ -157,4 +162,5 @@ def test_a_small_site_is_enough(tmp_path: Path) -> None:
         "ghcr.io/capi-rollout/guards:1.0",
     )
     assert not site.remediation.enabled
+    assert not site.backstop
     assert [kind.plural for kind in site.infrastructure_in("default")] == ["devmachines"]

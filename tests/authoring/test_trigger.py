@@ -1,27 +1,31 @@
 """The trigger: TalosControlPlanes only, one Workflow per generation, nothing set that a submitter may not set."""
 
+import copy
 import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from guards.naming import WORKFLOW_TEMPLATE, triggered_workflow
-from guards.parameters import ASKED
+from guards.triggered import triggered_run
+from workflows import events
 from workflows.trigger import WORKFLOW_NAME
 
 Sensor = dict[str, Any]
+WAVE = "argocd.argoproj.io/sync-wave"
 
 
 @pytest.fixture
 def sensor(files: Any) -> Sensor:
-    return files["capi-rollout/sensor-capi-rollout.yaml"][0]["spec"]
+    return copy.deepcopy(files["capi-rollout/sensor-capi-rollout.yaml"][0]["spec"])
 
 
 @pytest.fixture
 def event_source(files: Any) -> dict[str, Any]:
-    return files["capi-rollout/event-source-capi-rollout.yaml"][0]["spec"]
+    return copy.deepcopy(files["capi-rollout/event-source-capi-rollout.yaml"][0]["spec"])
 
 
 def sprig(template: str, event: dict[str, Any]) -> str:
@@ -55,6 +59,7 @@ def event(name: str, uid: str, generation: float) -> dict[str, Any]:
     uid=st.uuids().map(str),
     generation=st.integers(min_value=1, max_value=10**9),
 )
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine is no finding
 def test_sensor_and_guards_agree_on_the_name(name: str, uid: str, generation: int) -> None:
     made = sprig(WORKFLOW_NAME, event(name, uid, generation))
 
@@ -71,7 +76,7 @@ def test_the_name_of_a_large_generation_is_written_out(sensor: Sensor) -> None:
     assert (name["dest"], made) == ("metadata.name", "capi-homelab-control-plane-2b1c5f0e-g1234567")
 
 
-def test_arguments_are_filled_by_position(sensor: Sensor) -> None:
+def test_arguments_are_filled_by_position(sensor: Sensor, template: dict[str, Any]) -> None:
     k8s = sensor["triggers"][0]["template"]["k8s"]
     arguments = k8s["source"]["resource"]["spec"]["arguments"]["parameters"]
     filled = {parameter["dest"]: parameter["src"]["dataKey"] for parameter in k8s["parameters"][1:]}
@@ -84,7 +89,45 @@ def test_arguments_are_filled_by_position(sensor: Sensor) -> None:
         "tcpGeneration": "body.metadata.generation",
     }
     assert len(filled) == len(arguments)
-    assert {argument["name"] for argument in arguments} <= {knob.name for knob in ASKED}
+    parameters = [parameter["name"] for parameter in template["spec"]["arguments"]["parameters"]]
+    assert {argument["name"] for argument in arguments} <= set(parameters)
+
+
+def filled(k8s: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """What Argo Events creates: the source, with each value of the event put where `dest` says."""
+    workflow = copy.deepcopy(k8s["source"]["resource"])
+    for fill in k8s["parameters"]:
+        *path, last = fill["dest"].split(".")
+        node = workflow
+        for key in path:
+            node = node[int(key)] if isinstance(node, list) else node[key]
+        node[last] = from_event(fill["src"], event)
+    return workflow
+
+
+def from_event(source: dict[str, str], event: dict[str, Any]) -> str:
+    if "dataTemplate" in source:
+        return sprig(source["dataTemplate"], event)
+    value: Any = event
+    for key in re.split(r"(?<!\\)\.", source["dataKey"]):
+        value = value[key.replace("\\", "")]
+    return str(value)
+
+
+def test_the_sensor_creates_what_the_backstop_creates(sensor: Sensor) -> None:
+    metadata = {
+        "name": "homelab-control-plane",
+        "namespace": "lab",
+        "uid": "2b1c5f0e-5f0c-4a3e-9a55-3d9d1f6e7a10",
+        "generation": 7,
+        "labels": {"cluster.x-k8s.io/cluster-name": "homelab"},
+    }
+
+    made = filled(sensor["triggers"][0]["template"]["k8s"], {"body": {"metadata": metadata}})
+
+    name = triggered_workflow("homelab-control-plane", metadata["uid"], 7)
+    values = {"clusterName": "homelab", "clusterNamespace": "lab", "tcpGeneration": "7"}
+    assert made == triggered_run(name, "argo", values)
 
 
 def test_the_workflow_sets_only_what_strict_referencing_allows(sensor: Sensor) -> None:
@@ -118,7 +161,7 @@ def test_the_older_trigger_is_gone(which: str, request: pytest.FixtureRequest) -
     exported = request.getfixturevalue(which)
     trigger = {name: text for name, text in exported.items() if name.startswith("capi-rollout/")}
 
-    assert len(trigger) == 4
+    assert len(trigger) == (4 if which == "files" else 6)
     assert "md-upsert" not in repr(trigger)
     assert "machinedeployments" not in repr(trigger["capi-rollout/event-source-capi-rollout.yaml"])
 
@@ -157,3 +200,43 @@ def test_without_events_there_is_no_trigger(site: Any, parsed: Any) -> None:
     }
     assert exported["capi-rollout/kustomization.yaml"][0]["resources"] == ["rbac.yaml"]
     assert "sensor" not in repr(exported["capi-rollout/rbac.yaml"])
+
+
+def test_a_key_that_argo_events_would_ignore_cannot_be_written(
+    event_source: dict[str, Any], sensor: Sensor, rich_files: Any
+) -> None:
+    bus = rich_files["capi-rollout/event-bus-capi-rollout.yaml"][0]["spec"]
+    models = {events.EventSourceSpec: event_source, events.SensorSpec: sensor, events.EventBusSpec: bus}
+    for model, spec in models.items():
+        assert model.model_validate(spec).model_dump(by_alias=True, exclude_none=True) == spec
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            model.model_validate({**spec, "replica": 1})
+    event_source["resource"]["tcp-upsert"]["filter"] = {"afterStart": True}
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        events.EventSourceSpec.model_validate(event_source)
+
+
+def test_the_bus_is_the_sites_own_unless_it_asks_for_one(files: Any, rich_files: Any) -> None:
+    file = "capi-rollout/event-bus-capi-rollout.yaml"
+    (bus,) = rich_files[file]
+
+    assert file not in files
+    assert (bus["metadata"]["name"], bus["metadata"]["namespace"]) == ("rollouts", "argo")
+    assert bus["spec"]["jetstream"] == {
+        "version": "2.10.29",
+        "replicas": 3,
+        "persistence": {"accessMode": "ReadWriteOnce", "volumeSize": "1Gi"},
+    }
+    for name in ("event-source", "sensor"):
+        (user,) = rich_files[f"capi-rollout/{name}-capi-rollout.yaml"]
+        assert user["spec"]["eventBusName"] == "rollouts"
+
+
+def test_bus_then_sensor_then_event_source(rich_files: Any) -> None:
+    """A Sensor never sees what was published before it subscribed, and needs a bus to subscribe to."""
+    waves = [
+        int(rich_files[f"capi-rollout/{name}-capi-rollout.yaml"][0]["metadata"]["annotations"][WAVE])
+        for name in ("event-bus", "sensor", "event-source")
+    ]
+
+    assert waves == sorted(set(waves))

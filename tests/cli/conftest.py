@@ -32,6 +32,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def _pauses_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long is waited is tested at the edge; here each pause is only as long as it must be to be one."""
+    monkeypatch.setattr("guards.kube.watch.COALESCE", 0.01)
+    monkeypatch.setattr("guards.kube.calls.pause", lambda attempt: 0.01)
+
+
 @pytest.fixture
 def run(folder: Path) -> Run:
     def invoke(*argv: str) -> Result:

@@ -91,6 +91,7 @@ def not_found(name: str) -> tuple[int, Any]:
 def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: between two, the kernels wait for each other for 40 ms
 
         def do_GET(self) -> None:
             if "watch=true" in self.path:

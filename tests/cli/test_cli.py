@@ -63,22 +63,45 @@ def test_export_writes_and_then_agrees(run: Run, folder: Path) -> None:
     template.write_text(template.read_text() + "# edited\n")
     result = run("export", "--check")
     assert result.exit_code == 3
-    assert "-# edited" in result.stdout
+    assert result.stdout == f"update {template.relative_to(folder)}\n"
     assert "1 of " in result.stderr
     assert "Next: python -m workflows export" in result.stderr
+    result = run("export", "--diff")
+    assert result.exit_code == 3
+    assert "-# edited" in result.stdout
+    assert template.read_text().endswith("# edited\n")
     assert json.loads(run("export", "-o", "json").stdout)["changes"] == [
         {"path": str(template.relative_to(folder)), "change": "update"}
     ]
 
 
 def test_export_never_overwrites_a_hand_written_file(run: Run, folder: Path) -> None:
+    mine = folder / "overlay/management/argo-workflows/capi-rollout-workflowtemplate.yaml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("kind: WorkflowTemplate\n")
+    for flags in ((), ("--check",), ("--diff",)):
+        result = run("export", *flags)
+        assert result.exit_code == 3
+        assert "workflowtemplate.yaml was not generated" in result.stderr
+    assert mine.read_text() == "kind: WorkflowTemplate\n"
+
+
+def test_export_says_what_the_users_kustomization_lacks(run: Run, folder: Path) -> None:
     mine = folder / "overlay/management/argo-workflows/kustomization.yaml"
     mine.parent.mkdir(parents=True)
-    mine.write_text("resources: []\n")
+    mine.write_text("resources: [argo.yaml]\n")
     result = run("export")
-    assert result.exit_code == 3
-    assert "kustomization.yaml was not generated" in result.stderr
-    assert mine.read_text() == "resources: []\n"
+    assert result.exit_code == 0
+    assert "kustomization.yaml is yours and lacks:\nresources:\n- capi-rollout-workflowtemplate.yaml\n" in result.stderr
+    result = run("export", "--check")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "error: 1 of your kustomizations lack lines" in result.stderr
+    (todo,) = json.loads(run("export", "-o", "json").stdout)["kustomizations"]
+    assert todo["add"]["resources"] == ["capi-rollout-workflowtemplate.yaml"]
+    assert mine.read_text() == "resources: [argo.yaml]\n"
+    mine.write_text(": [")
+    result = run("export")
+    assert (result.exit_code, "not YAML" in result.stderr, "Nothing was written" in result.stderr) == (3, True, True)
 
 
 def test_a_bad_site_file(run: Run, folder: Path) -> None:

@@ -15,7 +15,7 @@ from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
 from tests.cluster import remediating
-from tests.cluster.management import SITE, Management, Object
+from tests.cluster.management import SITE, TALOS_LAB, Management, Object
 from tests.cluster.stage import Stage
 from workflows.export import export
 from workflows.site import load
@@ -28,7 +28,7 @@ def management(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if given:
         image = build()
     else:
-        lifecycle.up("capi", ("--node-ready", "0s", "--reboot", "15s", "--boot", "3s"))
+        lifecycle.up("capi", TALOS_LAB)
         image = pods.step_image()
     folder = tmp_path_factory.mktemp("site")
     export(load(SITE), folder)

@@ -19,6 +19,8 @@ from ci.cluster.settings import BIN
 
 HOOK = "pre-terminate.delete.hook.machine.cluster.x-k8s.io/test"
 """Annotation that keeps a deleting Machine, as a slow wipe would."""
+TALOS_LAB = ("--node-ready", "0s", "--reboot", "15s", "--boot", "3s")
+"""How quick the in-memory machines are."""
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).with_name("rollout.yaml")
 Object = dict[str, Any]
@@ -284,21 +286,22 @@ def started(*wanted: Lab) -> Iterator[None]:
             lab.delete(name)
 
 
-def ready(management: Management, wanted: Lab) -> None:
+def ready(management: Management, wanted: Lab, namespace: str = "default") -> None:
     """Wait until all six machines are Ready, and have been for 30 seconds in the eyes of preflight."""
     kind, name = wanted
+    where = ("--cluster-name", name, "--cluster-namespace", namespace)
     scope = ("--scope", "workers") if kind == "kubeadm" else ()
-    wait_for(f"six Ready machines of {name}", lambda: _all_ready(management, name), 400, 2)
+    wait_for(f"six Ready machines of {name}", lambda: _all_ready(management, name, namespace), 400, 2)
     wait_for(
         f"{name} to be converged",
-        lambda: "converged" in management.guards("preflight", "--cluster-name", name, *scope).stdout,
+        lambda: "converged" in management.guards("preflight", *where, *scope).stdout,
         120,
         3,
     )
 
 
-def _all_ready(management: Management, name: str) -> bool:
-    machines = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={name}")
+def _all_ready(management: Management, name: str, namespace: str) -> bool:
+    machines = management.list("machines", namespace, f"cluster.x-k8s.io/cluster-name={name}")
     return len(machines) == 6 and all(is_ready(machine) for machine in machines)
 
 

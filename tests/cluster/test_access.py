@@ -5,26 +5,46 @@ from collections.abc import Iterator
 
 import pytest
 
-from guards.kube.access import EVENT_SOURCE_RULES, INFRASTRUCTURE, RUN_RULES, SENSOR_RULES, Rule, cluster_rules
-from tests.cluster.management import Management
+from guards.kube.access import (
+    BACKSTOP_RULES,
+    BACKSTOP_RUN_RULES,
+    EVENT_SOURCE_RULES,
+    INFRASTRUCTURE,
+    RUN_RULES,
+    SENSOR_RULES,
+    Rule,
+    cluster_rules,
+)
+from tests.cluster.management import SITE, Management
+from workflows import rbac, yamls
+from workflows.site import Site, load
 
 pytestmark = pytest.mark.cluster("capi")
 
 RUNNER, SENSOR, EVENT_SOURCE = "capi-rollout-runner", "capi-rollout-sensor", "capi-rollout-event-source"
+REMEDIATOR, BACKSTOP = "capi-rollout-remediator", "capi-rollout-backstop"
+ACCOUNTS = (RUNNER, REMEDIATOR, SENSOR, EVENT_SOURCE, BACKSTOP)
+RUNS, CLUSTERS = "rights-runs", "rights-clusters"
+"""Namespaces of a site that enables everything, apart from the one that the other tests use."""
 MACHINES = ((INFRASTRUCTURE, "devmachines"),)
 TABLE: dict[tuple[str, str], tuple[Rule, ...]] = {
-    (RUNNER, "default"): cluster_rules(MACHINES),
-    (RUNNER, "argo"): RUN_RULES,
-    (SENSOR, "argo"): SENSOR_RULES,
-    (SENSOR, "default"): (),
-    (EVENT_SOURCE, "default"): EVENT_SOURCE_RULES,
-    (EVENT_SOURCE, "argo"): (),
+    (RUNNER, CLUSTERS): cluster_rules(MACHINES),
+    (RUNNER, RUNS): RUN_RULES,
+    (REMEDIATOR, CLUSTERS): cluster_rules(MACHINES, remediator=True),
+    (REMEDIATOR, RUNS): RUN_RULES,
+    (SENSOR, CLUSTERS): (),
+    (SENSOR, RUNS): SENSOR_RULES,
+    (EVENT_SOURCE, CLUSTERS): EVENT_SOURCE_RULES,
+    (EVENT_SOURCE, RUNS): (),
+    (BACKSTOP, CLUSTERS): BACKSTOP_RULES,
+    (BACKSTOP, RUNS): BACKSTOP_RUN_RULES,
 }
-TALOS = "/apis/controlplane.cluster.x-k8s.io/v1alpha3/namespaces/default/taloscontrolplanes"
-PATCHED = """
+TALOS = f"/apis/controlplane.cluster.x-k8s.io/v1alpha3/namespaces/{CLUSTERS}/taloscontrolplanes"
+MACHINES_PATH = f"/apis/cluster.x-k8s.io/v1beta2/namespaces/{CLUSTERS}/machines"
+PATCHED = f"""
 apiVersion: cluster.x-k8s.io/v1beta2
 kind: Machine
-metadata: {name: any, namespace: default, annotations: {cluster.x-k8s.io/paused: "true"}}
+metadata: {{name: any, namespace: {CLUSTERS}, annotations: {{cluster.x-k8s.io/paused: "true"}}}}
 """
 """What `apply --server-side` sends as a PATCH; the other commands do not read it."""
 Right = tuple[str, str, str]
@@ -32,7 +52,7 @@ Right = tuple[str, str, str]
 
 def rights(management: Management, account: str, namespace: str) -> set[Right]:
     """(verb, group, resource) that SelfSubjectRulesReview tells this account of itself."""
-    token = management.kubectl("-n", "argo", "create", "token", account).strip()
+    token = management.kubectl("-n", RUNS, "create", "token", account).strip()
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
@@ -60,13 +80,35 @@ def as_token(management: Management, token: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def basics(management: Management) -> Iterator[set[Right]]:
+def everything() -> Site:
+    """The site of these tests with every account there is, in namespaces of its own."""
+    document = load(SITE).model_dump(by_alias=True)
+    document["argo"]["namespace"] = RUNS
+    document["clusters"][0]["namespace"] = CLUSTERS
+    document["remediation"]["enabled"] = document["events"]["enabled"] = document["backstop"] = True
+    return Site.model_validate(document)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def applied(management: Management, everything: Site) -> Iterator[None]:
+    """rbac.yaml as it is exported."""
+    for namespace in (RUNS, CLUSTERS):
+        management.apply(f"{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}")
+    management.apply(yamls.dump_all(rbac.build(everything)))
+    yield
+    management.kubectl("delete", "namespace", RUNS, CLUSTERS)
+
+
+@pytest.fixture(scope="module")
+def basics(management: Management, applied: None) -> set[Right]:
     """What every ServiceAccount may do."""
-    management.apply(
-        '{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody-special", "namespace": "argo"}}'
-    )
-    yield rights(management, "nobody-special", "default")
-    management.kubectl("-n", "argo", "delete", "serviceaccount", "nobody-special")
+    management.kubectl("-n", RUNS, "create", "serviceaccount", "nobody-special")
+    return rights(management, "nobody-special", CLUSTERS)
+
+
+def test_no_account_is_left_out(everything: Site) -> None:
+    exported = {each["metadata"]["name"] for each in rbac.build(everything) if each["kind"] == "ServiceAccount"}
+    assert exported == set(ACCOUNTS) == {account for account, _ in TABLE}
 
 
 @pytest.mark.parametrize(("account", "namespace"), TABLE)
@@ -85,19 +127,31 @@ def test_rights_equal_the_access_table(
 @pytest.mark.parametrize(
     "forbidden",
     [
-        ("delete", "machines.cluster.x-k8s.io", "any"),
         ("replace", "--raw", f"{TALOS}/any", "-f", "/dev/null"),
         ("apply", "--server-side", "--validate=false", "-f", "-"),
         ("get", "secrets"),
+        ("-n", RUNS, "get", "secrets"),
+        ("-n", RUNS, "delete", "workflows", "any"),
         ("-n", "kube-system", "get", "machines"),
         ("create", "serviceaccount", "x"),
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("account", [RUNNER, SENSOR, EVENT_SOURCE])
+@pytest.mark.parametrize("account", ACCOUNTS)
 def test_no_account_may(management: Management, account: str, forbidden: tuple[str, ...]) -> None:
     """Refused for what it is, before the API server looks whether the object exists."""
-    token = management.kubectl("-n", "argo", "create", "token", account).strip()
-    done = management.run("kubectl", *as_token(management, token), *forbidden, stdin=PATCHED, check=False)
+    token = management.kubectl("-n", RUNS, "create", "token", account).strip()
+    where = () if forbidden[0] == "-n" else ("-n", CLUSTERS)
+    command = ("kubectl", *as_token(management, token), *where, *forbidden)
+    done = management.run(*command, stdin=PATCHED, check=False)
     assert done.returncode != 0
     assert "forbidden" in done.stderr.lower()
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_only_the_remediator_may_delete_a_machine(management: Management, account: str) -> None:
+    token = management.kubectl("-n", RUNS, "create", "token", account).strip()
+    kubectl = ("kubectl", *as_token(management, token), "-n", CLUSTERS)
+    done = management.run(*kubectl, "delete", "--raw", f"{MACHINES_PATH}/any", check=False)
+    assert done.returncode != 0
+    assert ("forbidden" in done.stderr.lower()) == (account != REMEDIATOR)

@@ -55,6 +55,8 @@ class Faulty:
         self.connections: list[socket.socket] = []
         self.hung_up = threading.Event()
         """The client gave up on a connection that `hold` or `endlessly` had."""
+        self.on_connection: Callable[[socket.socket], None] | None = None
+        """What is done with a connection before anything is read from it; it ends afterwards."""
         self._tls = tls
         self._changed = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -110,6 +112,10 @@ class Faulty:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
+        if self.on_connection:
+            with plain:
+                self.on_connection(plain)
+            return
         with suppress(OSError), plain, self._secured(plain) as connection, connection.makefile("rb") as stream:
             while request := _read(stream):
                 answer = self._answer(request)

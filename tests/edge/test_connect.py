@@ -11,6 +11,7 @@ import yaml
 from guards.kube.access import MACHINE
 from guards.kube.client import Client
 from guards.kube.connect import NotConfigured, connect
+from tests.edge.canary import plant
 from tests.edge.conftest import QUICK
 from tests.edge.faulty import Faulty, failure
 
@@ -22,7 +23,7 @@ def kubeconfig(path: Path, context: str, current: str | None, server: str = "htt
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": context, "cluster": {"server": server}}],
-        "users": [{"name": context, "user": user or {"token": f"token-of-{context}"}}],
+        "users": [{"name": context, "user": user or {"token": plant(f"token-of-{context}")}}],
         "contexts": [{"name": context, "context": {"cluster": context, "user": context, "namespace": f"ns-{context}"}}],
     }
     path.write_text(yaml.safe_dump(document | ({"current-context": current} if current is not None else {})))

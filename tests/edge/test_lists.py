@@ -5,10 +5,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from guards.kube.access import CLUSTER
 from guards.kube.client import Client
-from guards.kube.errors import Forbidden, Unreachable
+from guards.kube.errors import Forbidden, KubeError, Unreachable, WentBack
+from tests.edge.conftest import FakeTime
 from tests.edge.faulty import Faulty, failure, reply
-from tests.edge.wire import V2, machine, names, page
+from tests.edge.wire import V2, machine, names, page, truncated
 
 
 def test_a_list_asks_for_the_newest_state_in_pages(client: Client, server: Faulty) -> None:
@@ -114,3 +116,61 @@ def test_an_older_state_is_refused(client: Client, server: Faulty) -> None:
     with pytest.raises(Unreachable, match="stale list: resourceVersion 99, but 100"):
         names(client)
     assert names(client) == ["b"]
+
+
+def test_a_state_that_stays_older_for_five_minutes_is_another_world(
+    client: Client, server: Faulty, fake_time: FakeTime
+) -> None:
+    """etcd was restored from a backup: what this run knows of its objects is no longer true."""
+    old = reply(200, page("a", version="99"))
+    server.script = [reply(200, page("a", version="100")), old]
+    names(client)
+    for _ in range(30):
+        with pytest.raises(Unreachable, match="stale list"):
+            names(client)
+        fake_time.at += 10
+    with pytest.raises(WentBack, match=r"resourceVersion 99, but 100 .*, for 300s: was etcd restored.*Next: compare"):
+        names(client)
+
+
+def test_a_server_that_catches_up_begins_anew(client: Client, server: Faulty, fake_time: FakeTime) -> None:
+    """Two API servers behind one address: the slower one is behind again and again, never for long."""
+    new, old = reply(200, page("a", version="100")), reply(200, page("a", version="99"))
+    server.script = [new, old, new, old, new]
+    for version in (100, 99, 100, 99, 100):
+        if version == 100:
+            assert names(client) == ["a"]
+        else:
+            with pytest.raises(Unreachable, match="stale list"):
+                names(client)
+        fake_time.at += 200
+
+
+def test_each_collection_has_its_own_versions(client: Client, server: Faulty) -> None:
+    clusters = page(version="5") | {"kind": "ClusterList"}
+    server.script = [reply(200, page("a", version="100")), reply(200, clusters)]
+    names(client)
+    assert client.list(CLUSTER, "default", "", dict) == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+def test_an_error_on_a_later_page_voids_the_first_one(client: Client, server: Faulty, status: int) -> None:
+    server.script = [reply(200, page("a", token="next")), failure(status, "no")]
+    with pytest.raises(KubeError, match=f"HTTP {status}"):
+        names(client)
+
+
+def test_a_later_page_that_is_cut_off_is_asked_for_again_not_left_out(client: Client, server: Faulty) -> None:
+    server.script = [reply(200, page("a", token="next")), truncated, reply(200, page("b"))]
+    assert names(client) == ["a", "b"]
+    assert [parse_qs(urlsplit(request.path).query).get("continue") for request in server.seen] == [
+        None, ["next"], ["next"],
+    ]  # fmt: skip
+
+
+def test_pages_without_end_end(client: Client, server: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guards.kube.lists.MOST_PAGES", 20)
+    server.script = [reply(200, page(f"m-{n}", token=f"t-{n}")) for n in range(40)]
+    with pytest.raises(Unreachable, match="more than 20 pages"):
+        names(client)
+    assert len(server.seen) == 20

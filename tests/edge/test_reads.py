@@ -143,11 +143,6 @@ def test_a_read_ends_within_its_time_over_all_tries(client: Client, server: Faul
 # answers without an end
 
 
-def hello(server: Faulty) -> Reply:
-    """A record header that promises 16 KiB of handshake, byte by byte."""
-    return server.endlessly(b"\x00", first=b"\x16\x03\x03\x40\x00", pause=0.05)
-
-
 WITHOUT_END: dict[str, Callable[[Faulty], Reply]] = {
     "nothing at all": lambda server: server.hold,
     "headers drip": lambda server: server.endlessly(b"X-A: b\r\n", first=b"HTTP/1.1 200 OK\r\n", pause=0.05),

@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded import bugs, remediation_bugs, talos_bugs, verify_bugs
+from tests.seeded import bugs, edge_bugs, overlay_bugs, remediation_bugs, talos_bugs, trigger_bugs, verify_bugs
 from tests.seeded.bugs import Bug
 
 pytestmark = pytest.mark.mutants
 
-BUGS = bugs.BUGS + remediation_bugs.BUGS + talos_bugs.BUGS + verify_bugs.BUGS
+BUGS = (
+    bugs.BUGS
+    + edge_bugs.BUGS
+    + overlay_bugs.BUGS
+    + remediation_bugs.BUGS
+    + talos_bugs.BUGS
+    + trigger_bugs.BUGS
+    + verify_bugs.BUGS
+)
 ROOT = Path(__file__).parents[2]
 FOREIGN = 99
 """Exit code when the packages were not the tree's own; pytest ends with 1 when a test failed, 2 to 5 otherwise."""

@@ -7,7 +7,7 @@ import pytest
 
 from guards.exits import Exit
 from guards.flags import BadInput, read_command, read_parameters
-from guards.parameters import KNOBS
+from guards.parameters import KNOBS, Rounds
 
 
 def file(path: Path, **values: str) -> str:
@@ -101,3 +101,39 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
         read_command(["--help"], {})
     assert caught.value.code == 0
     assert "examples:" in capsys.readouterr().out
+
+
+def test_the_backstop_takes_its_own_parameters_only(tmp_path: Path) -> None:
+    path = file(tmp_path / "p.json", namespaces="default,lab", workflowNamespace="argo", contract="1")
+    pod = {"CAPI_ROLLOUT_NODE_NAME": "node-1", "CAPI_ROLLOUT_CLUSTER_NAME": "x"}
+
+    rounds = read_command(["backstop", path], pod).parameters
+
+    assert isinstance(rounds, Rounds)
+    assert (rounds.namespaces, rounds.workflow_namespace) == (("default", "lab"), "argo")
+    assert read_command(["backstop", path, "--namespaces", "ops"], {}).parameters.namespaces == ("ops",)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["backstop", "--workflow-namespace", "argo"], "namespaces (--namespaces): is required"),
+        (["backstop", "--namespaces", "a,,b", "--workflow-namespace", "argo"], "(--namespaces): '' is not a"),
+        (["backstop", "--namespaces", "", "--workflow-namespace", "argo"], "(--namespaces): '' is not a"),
+        (["backstop", "--namespaces", "a"], "workflowNamespace (--workflow-namespace): is required"),
+        (["backstop", "--scope", "all"], "--scope: no flag of backstop"),
+        (["workers", "--cluster-name", "x", "--namespaces", "a"], "--namespaces: no flag of workers"),
+    ],
+)
+def test_flags_that_belong_to_another_verb(argv: list[str], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_command(argv, {})
+    assert caught.value.exit is Exit.USAGE
+    assert said in str(caught.value)
+
+
+def test_the_backstop_of_another_release_is_78(tmp_path: Path) -> None:
+    path = file(tmp_path / "p.json", namespaces="default", workflowNamespace="argo", contract="2")
+    with pytest.raises(BadInput) as caught:
+        read_command(["backstop", path], {})
+    assert caught.value.exit is Exit.CONTRACT

@@ -68,3 +68,18 @@ def test_a_signal_ends_a_step_that_waits_for_an_answer(tmp_path: Path, sent: sig
     assert "starting again is safe" in out or "nothing was changed" in out
     assert "secret-token" not in out + err
     assert "Traceback" not in err
+
+
+BLOCKED = """
+import signal, guards.__main__ as program
+program.LONGEST_GOODBYE = 0.1
+journal = program._journal()
+journal._lock.acquire()  # as the step does that prints into a pipe which nobody reads
+program._goodbye(journal, signal.SIGTERM)
+"""
+
+
+def test_a_log_that_is_blocked_does_not_keep_a_process_that_is_told_to_go() -> None:
+    """The node's log driver stands still; the grace period must not run out over a last word."""
+    done = subprocess.run([sys.executable, "-c", BLOCKED], cwd=ROOT, check=False, timeout=20)
+    assert done.returncode == 75

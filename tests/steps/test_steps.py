@@ -9,7 +9,7 @@ import pytest
 from guards.exits import Exit
 from guards.journal import Journal
 from guards.kube.access import MACHINE, WORKFLOW, Kind
-from guards.kube.errors import Forbidden, NotServed
+from guards.kube.errors import Forbidden, NotServed, WentBack
 from guards.kube.ports import Object
 from guards.naming import triggered_workflow
 from guards.simulator.simulation import Simulation
@@ -124,6 +124,23 @@ def test_an_outage_is_sat_out_for_a_quarter_of_an_hour(minutes: int, code: Exit)
     run = Run(simulation)
     assert run.step("workers", scope="workers").exit is code
     assert sum("could not look" in line for line in run.lines) == 1
+
+
+class Restored(Simulation):
+    """From request 40 on its lists are older than what was seen, and stay so."""
+
+    def _call(self) -> None:
+        super()._call()
+        if self.requests > 40:
+            raise WentBack("list machines: stale list, for 300s: was etcd restored from a backup? Next: compare")
+
+
+def test_a_restored_etcd_is_a_refusal_and_no_bug() -> None:
+    simulation = Restored()
+    simulation.change("homelab-workers", version="v1.35.1")
+    ending = Run(simulation).step("workers", scope="workers")
+    assert ending.exit is Exit.REFUSED, "not retried: another process would know nothing of the newer state"
+    assert "refused: list machines: stale list, for 300s" in ending.sentence
 
 
 class NoMachines(Simulation):

@@ -102,9 +102,9 @@ def context(pair: Pair, clients: Authority | None) -> ssl.SSLContext:
 class Machines:
     """Addresses with something behind them, all on one port. Close it, and the port is silent."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+            self.port: int = port or free.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
