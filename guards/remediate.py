@@ -96,6 +96,8 @@ class Remediator:
             state = self._act(order, act, snapshot, answers, memory.cluster_uid)
         except Withheld as why:
             return memory, Finding("R-withheld", f"Machine {order.machine.name} is stuck, not touched now: {why}")
+        except Forbidden:
+            raise  # a permission that is gone ends the run: F-A9
         except (KubeError, Lost, TalosError) as error:
             return memory, Finding("R-withheld", f"Machine {order.machine.name} is stuck, not touched now: {error}")
         now = self.clock.now()

@@ -116,6 +116,7 @@ ROWS: dict[str, Row] = {
             ANSWERS + "test_an_access_review",
             ANSWERS + "test_a_review_without_a_verdict_is_no_answer",
             WRITES + "test_a_refused_write_is_sent_once",
+            LOST + "test_a_delete_that_is_not_permitted_any_more_ends_the_run_at_once",
             FAULTS + "test_no_permission_lost_in_mid_run_goes_unnoticed",
             FAULTS + "test_a_permission_that_was_never_there_is_named_before_the_roll",
         ),
@@ -136,7 +137,7 @@ ROWS: dict[str, Row] = {
         "not ours any more, or changed: everything is looked at afresh",
         (
             WRITES + "test_a_refused_write_is_sent_once",
-            LOST + "test_a_refused_delete_was_not_done_and_is_not_counted",
+            LOST + "test_a_delete_of_a_machine_that_has_changed_was_not_done_and_is_not_counted",
             FENCE + "test_a_lease_that_was_stolen_ends_all_acting",
         ),
     ),

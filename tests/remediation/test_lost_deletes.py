@@ -1,9 +1,5 @@
 """The answer to a delete is lost, or is a no: it is read back by UID, counted once, and never sent again."""
 
-from collections.abc import Callable
-
-import pytest
-
 from guards.core.verdict import Ending
 from guards.exits import Exit
 from guards.kube.errors import Conflict, Forbidden, KubeError, Unreachable
@@ -58,18 +54,20 @@ def test_a_delete_that_never_arrived_is_not_sent_again() -> None:
     assert "(unproven): it is not repeated" in ending.sentence
 
 
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (lambda: Conflict("the resourceVersion in the precondition"), "it changed in the last moment"),
-        (lambda: Forbidden("machines is forbidden"), "machines is forbidden"),
-    ],
-    ids=["409", "403"],
-)
-def test_a_refused_delete_was_not_done_and_is_not_counted(error: Callable[[], KubeError], sentence: str) -> None:
-    """F-A9, F-A11: its intent is taken back, and whatever follows is judged afresh."""
+def test_a_delete_of_a_machine_that_has_changed_was_not_done_and_is_not_counted() -> None:
+    """F-A11: its intent is taken back, and whatever follows is judged afresh."""
     bench = hanging()
-    ending = run(bench, Lossy(bench, error(), done=False))
+    ending = run(bench, Lossy(bench, Conflict("the resourceVersion in the precondition"), done=False))
     assert bench.deletes == 0
-    assert sentence in bench.text
+    assert "it changed in the last moment" in bench.text
     assert "delete of" not in ending.sentence
+
+
+def test_a_delete_that_is_not_permitted_any_more_ends_the_run_at_once() -> None:
+    """F-A9: nothing is tried twice, nothing is counted, and the sentence says what is missing."""
+    bench = hanging()
+    door = Lossy(bench, Forbidden("machines is forbidden"), done=False)
+    ending = run(bench, door)
+    assert ending.exit is Exit.FORBIDDEN, bench.text
+    assert (len(door.asked), bench.deletes) == (1, 0)
+    assert "not permitted: machines is forbidden" in ending.sentence
