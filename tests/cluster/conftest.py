@@ -60,6 +60,13 @@ def stage(management: Management, remediating_template: Object, request: pytest.
     found.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def early(request: pytest.FixtureRequest) -> None:
+    """The scenarios play from the first test on, beside all others: they are mostly waited for."""
+    if any(item.get_closest_marker("plays") for item in request.session.items):
+        request.getfixturevalue("stage")
+
+
 @pytest.fixture
 def played(stage: Stage, request: pytest.FixtureRequest) -> Any:
     """What the scenario of this test returned."""
