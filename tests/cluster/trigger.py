@@ -107,7 +107,7 @@ def site() -> Site:
     document = load(SITE).model_dump(by_alias=True)
     document["clusters"][0]["namespace"] = NAMESPACE
     document["backstop"] = True
-    document["remediation"]["enabled"] = True  # as in the other exports to this namespace: its Roles are the same objects
+    document["remediation"]["enabled"] = True  # other exports to this namespace have it: the Roles are the same objects
     return Site.model_validate(document)
 
 
