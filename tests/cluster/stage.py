@@ -74,6 +74,8 @@ def make_whole(management: Management, name: str) -> None:
     for scope in ("control-plane", "workers"):
         for machine in machines(management, name, scope):
             clean(management, "machines", machine["metadata"]["name"])
+            if "broken" in machine["metadata"].get("annotations", {}).get("lab.talos/born", ""):  # only a new one helps
+                management.kubectl("delete", "machine", machine["metadata"]["name"], "--wait=false")
     settle(management, name)
 
 
