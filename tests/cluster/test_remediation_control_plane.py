@@ -121,7 +121,7 @@ def doubtful(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
     """One run, one stuck machine; each doubt in turn, under a hold. Then everything is well, and the run acts."""
     with recording(management, lab) as seen:
         run = begin(management, lab, "--scope", STEP, "--control-plane-timeout", "40m")
-        stuck = roll_into_a_fault(management, lab, STEP, node="hung", etcd="unhealthy")
+        stuck = roll_into_a_fault(management, lab, STEP, node="hung", boot="stuck")
         names = [one["metadata"]["name"] for one in machines(management, lab, STEP)]
         other = next(name for name in names if name != stuck)
         told = {}
@@ -133,7 +133,7 @@ def doubtful(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
                     told[what] = wait_for_word(management, run, STEP, stuck, f"[{rule}]", other)
             done = reboots(management, stuck)
         wait_for("the reboot", lambda: reboots(management, stuck), 300, 2)
-        annotate(management, stuck, etcd=None)
+        annotate(management, stuck, boot=None)
         run.ended(600)
     return told, done, Played(run, stuck, seen)
 
