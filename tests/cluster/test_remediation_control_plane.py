@@ -170,7 +170,7 @@ def two_voters(management: Management, lab: str) -> tuple[str, int, Played]:
 
 
 def _preflight(management: Management, lab: str) -> str:
-    flags = ("--cluster-name", lab, "--scope", STEP, "--allow-two-control-planes")
+    flags = ("--cluster-name", lab, "--scope", STEP, "--allow-two-control-planes", "true")
     return management.guards("preflight", *flags).stdout
 
 
