@@ -88,7 +88,7 @@ def held_back(management: Management) -> dict[str, Object] | None:
     """The MachineDeployment, and its MachineSet whose next Machine is not created for the version skew."""
     found = deployment(management)
     sets = management.list("machinesets", labels=f"cluster.x-k8s.io/deployment-name={NAME}-workers")
-    holding = [each for each in sets if "KubernetesVersionSkew" in json.dumps(each["status"])]
+    holding = [each for each in sets if "KubernetesVersionSkew" in json.dumps(each.get("status"))]
     gone = found["status"].get("replicas") == 2 and len(machines(management)) == 5
     return {"machineDeployment": found, "machineSet": holding[0]} if gone and holding else None
 
