@@ -87,6 +87,16 @@ def test_argo_cds_own_check_opens_the_wave_in_mid_roll(theirs: dict[str, str]) -
     assert (rolling, health(theirs["MachineDeployment"], deployment)[0]) == ("True", "Healthy")
 
 
+def test_a_new_minor_version_waits_for_ever_with_argo_cds_own_check(ours: dict[str, str], theirs: dict[str, str]) -> None:
+    """Recorded while both pools' new minor version was applied as far as the MachineDeployment: the deadlock."""
+    recorded = json.loads(Path(__file__).with_name("recorded").joinpath("minor-version.json").read_text())
+    deployment = recorded["machineDeployment"]
+    assert deployment["status"]["phase"] == "ScalingUp"
+    assert "KubernetesVersionSkew" in json.dumps(recorded["machineSet"]), "a new Machine waits for the control plane"
+    assert health(theirs["MachineDeployment"], deployment)[0] == "Progressing"
+    assert health(ours["MachineDeployment"], deployment)[0] == "Healthy"
+
+
 def test_a_new_cluster_waits_for_ever_with_argo_cds_own_check(theirs: dict[str, str]) -> None:
     """The first worker waits for the control plane of wave 0, and wave 0 for the workers."""
     deployment = at("created", DEPLOYMENTS)
