@@ -87,7 +87,7 @@ def test_argo_cds_own_check_opens_the_wave_in_mid_roll(theirs: dict[str, str]) -
     assert (rolling, health(theirs["MachineDeployment"], deployment)[0]) == ("True", "Healthy")
 
 
-def test_a_new_minor_version_waits_for_ever_with_argo_cds_own_check(ours: dict[str, str], theirs: dict[str, str]) -> None:
+def test_a_new_minor_version_waits_for_ever_with_their_check(ours: dict[str, str], theirs: dict[str, str]) -> None:
     """Recorded while both pools' new minor version was applied as far as the MachineDeployment: the deadlock."""
     recorded = json.loads(Path(__file__).with_name("recorded").joinpath("minor-version.json").read_text())
     deployment = recorded["machineDeployment"]
