@@ -9,7 +9,7 @@ from pathlib import Path
 
 from guards.naming import TALOS_FOLDER
 from guards.parameters import KNOBS
-from tests.cluster.management import Management, Object, Run, wait_for
+from tests.cluster.management import Management, Object, wait_for
 from tests.cluster.remediating import SECRET, TEMPLATE, apply_as
 from tests.cluster.write_proxy import WriteProxy
 
@@ -56,11 +56,12 @@ def _command(pid: int) -> list[str]:
     return []
 
 
-def impostor(management: Management, name: str, run: Run, *, namespace: str = "argo", account: str) -> str:
-    """A pod outside of any Workflow that runs the step `workers` with a run's identity, credential and powers."""
-    given = {row["name"]: str(row["value"]) for row in run.workflow()["spec"]["arguments"]["parameters"]}
-    uid = run.workflow()["metadata"]["uid"]
-    given |= {"workflowName": run.name, "workflowNamespace": namespace, "workflowUid": uid}
+def impostor(management: Management, name: str, workflow: Object, account: str) -> str:
+    """A pod that no controller of Argo knows: the step `workers` with a Workflow's identity, credential and powers."""
+    metadata = workflow["metadata"]
+    namespace = metadata["namespace"]
+    given = {row["name"]: str(row["value"]) for row in workflow["spec"]["arguments"]["parameters"]}
+    given |= {"workflowName": metadata["name"], "workflowNamespace": namespace, "workflowUid": metadata["uid"]}
     given |= {"maxRemediations": "100", "nodeName": "elsewhere"}
     environment = [{"name": knob.env, "value": given[knob.name]} for knob in KNOBS if knob.name in given]
     container = {
@@ -118,6 +119,14 @@ def second_installation(management: Management) -> Iterator[str]:
     finally:
         management.kubectl("delete", "namespace", name, "--wait=false")
         management.kubectl("-n", "default", "delete", "rolebinding", name)
+
+
+def twin(management: Management, workflow: Object, namespace: str) -> Object:
+    """The same Workflow in another namespace, where nobody carries it out: it says that it runs."""
+    metadata = {"name": workflow["metadata"]["name"], "namespace": namespace}
+    body = {key: workflow[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}
+    management.kubectl("create", "-f", "-", stdin=json.dumps(body | {"status": {"phase": "Running"}}))
+    return management.get("workflow", metadata["name"], namespace)
 
 
 def _binding(account: str, namespace: str, role: str) -> Object:

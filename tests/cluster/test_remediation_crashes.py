@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from ci.cluster import argo, processes
-from tests.cluster.disturbed import impostor, kill_step, proxied, second_installation, wait_for_pod
+from tests.cluster.disturbed import impostor, kill_step, proxied, second_installation, twin, wait_for_pod
 from tests.cluster.management import Management, Run, recording, wait_for
 from tests.cluster.remediating import (
     annotate,
@@ -276,7 +276,7 @@ def two_installations(management: Management, lab: str) -> tuple[Played, str]:
         run = begin(management, lab, "--scope", "workers")
         stuck = roll_into_a_fault(management, lab, "workers", node="hung")
         run.pod("workers")
-        other = impostor(management, "second", run, namespace=namespace, account=namespace)
+        other = impostor(management, "second", twin(management, run.workflow(), namespace), account=namespace)
         word = wait_for_pod(management, other, "another installation", namespace=namespace)
         run.ended(600)
         return Played(run, stuck, seen), word
@@ -296,7 +296,7 @@ def zombie(management: Management, lab: str) -> tuple[str, int, Played]:
     management.patch("machinedeployments", f"{lab}-workers", _version("v1.35.50"))
     finished.ended(300)
     settle(management, lab)
-    impostor(management, "zombie", finished, account="capi-rollout-remediator")
+    impostor(management, "zombie", finished.workflow(), account="capi-rollout-remediator")
     wait_for_pod(management, "zombie", "waits for workers")
     stuck = roll_into_a_fault(management, lab, "workers", node="hung")
     word = wait_for_pod(management, "zombie", stuck, "must be Running")
