@@ -115,7 +115,7 @@ def test_with_remediate_reboot_a_machine_is_never_deleted(played: tuple[Played, 
 def test_the_act_after_the_last_allowed_one_is_refused(played: tuple[Played, Played]) -> None:
     _, second = played
     assert (second.run.exit, second.run.phase) == (3, "Failed"), second.run.message
-    assert "[R-budget] " in second.run.message
+    assert "[R-budget]" in second.run.message
     assert second.reboots == {second.stuck: 1}, "the second and last act of the budget"
     assert "deletionTimestamp" not in second.machine["metadata"], "the delete would have been the third"
 
