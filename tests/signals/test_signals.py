@@ -28,7 +28,7 @@ ENDS = (Exit.DONE, Exit.REFUSED, Exit.TIMED_OUT)
 BEFORE_IT_BEGAN = -signal.SIGTERM
 """Python was still loading: 143 in a container, and Argo starts the next pod."""
 SEED = int(os.environ.get("ROLLOUT_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
-RUNS = 10
+RUNS = 5
 """Of each case."""
 CASES = (("workers", True), ("workers", False), ("control-plane", True), ("control-plane", False))
 
