@@ -17,7 +17,8 @@ from tests.talos import pki
 pytestmark = pytest.mark.cluster("capi")
 
 NAME = "asked"
-LABS = (("talos", NAME),)
+LAB = (("talos", NAME),)
+"""Not among LABS: too many Talos labs that boot at once starve each other."""
 ADMIN, READER, BACKUP = "os:admin", "os:reader", "os:etcd:backup"
 HOUR = timedelta(hours=1)
 READ_BOOT_ID = ("read", "/proc/sys/kernel/random/boot_id")
@@ -25,7 +26,7 @@ READ_BOOT_ID = ("read", "/proc/sys/kernel/random/boot_id")
 
 @pytest.fixture(scope="module")
 def lab(management: Management, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with labs(management, *LABS):
+    with labs(management, *LAB):
         found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={NAME}")
         targets = sorted(map(target, found), key=lambda each: not each.control_plane)
         yield Lab(management, NAME, tmp_path_factory.mktemp("talosconfigs"), tuple(targets))
