@@ -1,6 +1,5 @@
 """Machines that must not be touched, on real labs: no act, and a clear word, until the last reason is gone."""
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -62,30 +61,6 @@ def skipped(management: Management, _: str, stuck: str) -> AbstractContextManage
 
 
 @contextmanager
-def foreign(management: Management, lab: str, _: str) -> Iterator[None]:
-    """A Machine that nobody owns, with the labels of our workers; it says that it is well."""
-    labels = {"cluster.x-k8s.io/cluster-name": lab, "cluster.x-k8s.io/deployment-name": f"{lab}-workers"}
-    meta = {"name": f"{lab}-stranger", "namespace": "default", "labels": labels, "annotations": {PAUSED_ANNOTATION: ""}}
-    spec = {
-        "clusterName": lab,
-        "bootstrap": {"dataSecretName": "none"},
-        "infrastructureRef": {"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "DevMachine", "name": "none"},
-    }
-    stranger = {"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Machine", "metadata": meta, "spec": spec}
-    management.apply(json.dumps(stranger))
-    since = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
-    ready = {"type": "Ready", "status": "True", "reason": "Ready", "message": "", **since}
-    status = json.dumps({"status": {"conditions": [ready], "observedGeneration": 1}})
-    kubectl = ("kubectl", "patch", "machine", meta["name"], "--type=merge", "--subresource=status", "-p", status)
-    management.run(*map(str, kubectl))
-    try:
-        yield
-    finally:  # while it is paused nobody else takes its finalizer away
-        management.patch("machine", str(meta["name"]), {"metadata": {"finalizers": None}})
-        management.kubectl("delete", "machine", str(meta["name"]), "--timeout=60s")
-
-
-@contextmanager
 def out_of_sight(management: Management, lab: str, _: str) -> Iterator[None]:
     """Nobody reaches the API server of the workload cluster any more: its port refuses."""
     port = str(management.get("cluster", lab)["spec"]["controlPlaneEndpoint"]["port"])
@@ -103,7 +78,6 @@ OBSTACLES: dict[str, Obstacle] = {
     "R-silence": silent_neighbour,
     "R-paused": paused,
     "R-hands-off": skipped,
-    "R-others": foreign,
     "R-sight": out_of_sight,
 }
 """Rule that must be told -> what makes it hold. One after the other, under a hold that keeps the run from acting."""
@@ -136,7 +110,6 @@ def test_nothing_is_touched_while_something_forbids_it_and_each_reason_is_told(
     assert "does not answer" in told["R-silence"]
     assert "is paused" in told["R-paused"]
     assert SKIP_REMEDIATION in told["R-hands-off"]
-    assert "-stranger" in told["R-others"]
     assert "RemoteConnectionProbe is False" in told["R-sight"]
 
 
