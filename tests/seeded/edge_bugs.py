@@ -1,6 +1,6 @@
 """Seeded bugs of the way to the API server, and of what becomes of a write whose answer is lost."""
 
-from tests.seeded.bugs import Bug
+from tests.seeded.bug import Bug
 
 CALLS, CONNECT, LISTS = "guards/kube/calls.py", "guards/kube/connect.py", "guards/kube/lists.py"
 TRANSPORT, CLIENT, ANSWERS = "guards/kube/transport.py", "guards/kube/client.py", "guards/kube/answers.py"

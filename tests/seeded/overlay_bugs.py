@@ -1,6 +1,6 @@
 """Seeded bugs of the overlays and the export: each would deploy something else than what the site says, or hold a sync."""
 
-from tests.seeded.bugs import Bug
+from tests.seeded.bug import Bug
 
 HOMELAB, ARGO_CD, OVERLAY = "workflows/homelab.py", "workflows/argocd.py", "workflows/overlay.py"
 EXPORT, KUSTOMIZE, CHANGES = "workflows/export.py", "workflows/kustomize.py", "workflows/changes.py"

@@ -1,6 +1,6 @@
 """Seeded bugs of the remediation, the Lease and the Talos client: each would touch a machine that must not be touched."""
 
-from tests.seeded.bugs import Bug
+from tests.seeded.bug import Bug
 
 QUORUM, PROOF, LADDER = "guards/core/quorum.py", "guards/core/proof.py", "guards/core/ladder.py"
 REMEDIATION, ACT, LEASE = "guards/core/remediation.py", "guards/remediate.py", "guards/kube/lease.py"

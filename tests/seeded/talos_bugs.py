@@ -1,6 +1,6 @@
 """Seeded bugs of the Talos client: who counts as the machine, as open, as silent, and how long anything takes."""
 
-from tests.seeded.bugs import Bug
+from tests.seeded.bug import Bug
 
 AUTHORITY, CONNECTION, SILENCE = "guards/talos/authority.py", "guards/talos/connection.py", "guards/talos/silence.py"
 ROUNDS, CLIENT = "guards/talos/rounds.py", "guards/talos/client.py"

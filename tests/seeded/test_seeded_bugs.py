@@ -9,20 +9,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded import bugs, edge_bugs, overlay_bugs, remediation_bugs, talos_bugs, trigger_bugs, verify_bugs
-from tests.seeded.bugs import Bug
+from tests.seeded import (
+    edge_bugs,
+    guard_bugs,
+    overlay_bugs,
+    preflight_bugs,
+    remediation_bugs,
+    step_bugs,
+    talos_bugs,
+    trigger_bugs,
+    verify_bugs,
+)
+from tests.seeded.bug import Bug
 
 pytestmark = pytest.mark.mutants
 
-BUGS = (
-    bugs.BUGS
-    + edge_bugs.BUGS
-    + overlay_bugs.BUGS
-    + remediation_bugs.BUGS
-    + talos_bugs.BUGS
-    + trigger_bugs.BUGS
-    + verify_bugs.BUGS
+TABLES = (
+    guard_bugs,
+    preflight_bugs,
+    step_bugs,
+    remediation_bugs,
+    edge_bugs,
+    talos_bugs,
+    trigger_bugs,
+    overlay_bugs,
+    verify_bugs,
 )
+BUGS = tuple(bug for table in TABLES for bug in table.BUGS)
 ROOT = Path(__file__).parents[2]
 FOREIGN = 99
 """Exit code when the packages were not the tree's own; pytest ends with 1 when a test failed, 2 to 5 otherwise."""

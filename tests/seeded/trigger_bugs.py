@@ -1,6 +1,6 @@
 """Seeded bugs of the trigger: each would start a run too many, one too few, or give an account too much."""
 
-from tests.seeded.bugs import Bug
+from tests.seeded.bug import Bug
 
 TRIGGER, EVENTS, BACKSTOP = "workflows/trigger.py", "workflows/events.py", "workflows/backstop.py"
 RBAC, ACCESS, SITE = "workflows/rbac.py", "guards/kube/access.py", "workflows/site.py"

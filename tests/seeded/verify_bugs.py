@@ -1,6 +1,6 @@
 """Seeded bugs of `verify`: each would let a tree pass that does not work, or point to the wrong line."""
 
-from tests.seeded.bugs import Bug
+from tests.seeded.bug import Bug
 
 V, R = "workflows/verify/", "workflows/verify/rules/"
 BUILDS, TREE, LOCATED = f"{V}builds.py", f"{V}tree.py", f"{V}located.py"

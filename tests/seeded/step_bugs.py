@@ -1,0 +1,47 @@
+"""Seeded bugs around the decisions: how objects are read, how a step ends, what the template promises."""
+
+from tests.seeded.bug import Bug
+
+OUTCOME = "guards/kube/outcome.py"
+
+BUGS = (
+    Bug("old-ready-read", "guards/kube/conditions.py", 'else ("status", "v1beta2", "conditions")',
+        'else ("status", "conditions")', "tests/kube/test_rows.py::test_a_dead_node_is_not_ready_in_either_version"),
+    Bug("worst-condition", "guards/kube/conditions.py", "return max(found,", "return min(found,",
+        "tests/kube/test_rows.py::test_of_two_conditions_of_one_type_the_worst_counts"),
+    Bug("owner-by-kind-only", "guards/kube/assemble.py",
+        'row.owner == ("TalosControlPlane", rows.control_plane.uid)', 'row.owner[0] == "TalosControlPlane"',
+        "tests/kube/test_assemble.py::test_a_control_plane_label_does_not_make_it_ours"),
+    Bug("secret-leaves-the-edge", "guards/kube/templates.py", "return {key: _hash(value) for",
+        "return {key: str(value) for", "tests/kube/test_rows.py::test_no_secret_of_a_talos_config_leaves_the_edge"),
+    Bug("no-decision-is-good", OUTCOME, "steps[0].decision in _NOTHING_TO_DO:", 'steps[0].decision != "roll":',
+        "tests/steps/test_outcome.py::test_a_preflight_without_a_good_decision_is_not_established"),
+    Bug("failed-step-forgotten", OUTCOME, "        if step.phase in _BAD:\n", "        if False:\n",
+        "tests/steps/test_outcome.py::test_the_code_and_the_sentence_of_the_step_that_failed"),
+    Bug("permissions-unasked", "guards/steps.py", "    if missing:\n", "    if False:\n",
+        "tests/steps/test_steps.py::test_the_own_workflow_must_be_readable_in_a_pod"),
+    Bug("outage-for-ever", "guards/run.py", "if now - self._blind_since >= OUTAGE_LIMIT:", "if False:",
+        "tests/steps/test_steps.py::test_an_outage_is_sat_out_for_a_quarter_of_an_hour"),
+    Bug("no-lock", "workflows/template.py",
+        "        synchronization=models.Synchronization(mutexes=[models.Mutex(namespace=LOCK_NAMESPACE, name=CLUSTER)]),\n", "",
+        "tests/authoring/test_promises.py::test_the_template_keeps[one_run_per_cluster]"),
+    Bug("old-lock", "workflows/template.py", "mutexes=[models.Mutex(namespace=LOCK_NAMESPACE, name=CLUSTER)]",
+        "mutex=models.Mutex(namespace=LOCK_NAMESPACE, name=CLUSTER)", "tests/authoring/test_promises.py::test_the_template_keeps[one_run_per_cluster]"),
+    Bug("output-without-default", "workflows/steps.py", "/{name}\", default=default)", "/{name}\")",
+        "tests/authoring/test_promises.py::test_the_template_keeps[every_output_has_a_default]"),
+    Bug("a-no-is-asked-again", "guards/exits.py", "RETRIED = (-1, Exit.UNREACHABLE,", "RETRIED = (-1, Exit.REFUSED, Exit.UNREACHABLE,",
+        "tests/authoring/test_template.py::test_no_decision_of_a_guard_is_asked_again"),
+    Bug("interrupted-stays-dead", "guards/exits.py", "Exit.UNREACHABLE, Exit.INTERRUPTED, 137, 143)", "Exit.UNREACHABLE, 137, 143)",
+        "tests/authoring/test_template.py::test_what_was_lost_or_interrupted_starts_again"),
+    Bug("forbidden-is-a-refusal", "guards/steps.py", "Exit.FORBIDDEN, f\"not permitted", "Exit.REFUSED, f\"not permitted",
+        "tests/steps/test_steps.py::test_a_permission_that_goes_in_mid_run_ends_it_with_77"),
+    Bug("not-served-is-a-refusal", "guards/steps.py", "Exit.CONTRACT, f\"not served", "Exit.REFUSED, f\"not served",
+        "tests/steps/test_steps.py::test_a_kind_that_is_not_served_is_78"),
+    Bug("outage-is-a-bug", "guards/steps.py", "Exit.UNREACHABLE, str(error)", "Exit.BUG, str(error)",
+        "tests/steps/test_steps.py::test_an_outage_is_sat_out_for_a_quarter_of_an_hour"),
+    Bug("step-begins-anyway", "guards/steps.py", "    if refused:\n        return refused\n", "",
+        "tests/steps/test_steps.py::test_a_step_refuses_what_preflight_would"),
+    Bug("write-tried-again", "guards/kube/calls.py",
+        "answer = self._exchange(method, path, body, self.budget())", "answer = self.read(method, path, what, body=body)",
+        "tests/edge/test_writes.py::test_a_write_with_unknown_outcome_is_sent_once"),
+)  # fmt: skip
