@@ -94,13 +94,15 @@ def _client(command: "Command", stop: threading.Event) -> "Client":
 
 
 def _step(command: "Command", client: "Client", journal: "Journal", stop: threading.Event) -> int:
-    from guards.backstop import run_backstop
     from guards.parameters import Rounds
-    from guards.steps import World, run_step
 
     parameters = command.parameters
     if isinstance(parameters, Rounds):
+        from guards.backstop import run_backstop
+
         return int(run_backstop(client, client, journal, parameters).exit)
+    from guards.steps import World, run_step
+
     world = World(client, client, journal, _machines(command.verb, parameters, client, stop))
     return int(run_step(command.verb, world, parameters).exit)
 

@@ -78,10 +78,10 @@ def cluster_rules(
     return tuple(rules)
 
 
-RUN_RULES = (
-    Rule(ARGO, ("workflowtaskresults",), ("create", "patch")),
-    Rule(ARGO, (WORKFLOW.plural,), ("get",)),
-)
+_RESULTS = Rule(ARGO, ("workflowtaskresults",), ("create", "patch"))
+"""What every pod of a Workflow needs: its executor reports through them."""
+
+RUN_RULES = (_RESULTS, Rule(ARGO, (WORKFLOW.plural,), ("get",)))
 """What the steps need in the namespace their Workflow runs in: Argo's results, and a look at the own Workflow."""
 
 SENSOR_RULES = (Rule(ARGO, (WORKFLOW.plural,), ("create",)),)
@@ -93,8 +93,5 @@ EVENT_SOURCE_RULES = (Rule(CONTROL_PLANE, (TALOS_CONTROL_PLANE.plural,), ("list"
 BACKSTOP_RULES = (Rule(CONTROL_PLANE, (TALOS_CONTROL_PLANE.plural,), ("list",)),)
 """What the backstop needs in a Cluster's namespace."""
 
-BACKSTOP_RUN_RULES = (
-    Rule(ARGO, ("workflowtaskresults",), ("create", "patch")),
-    Rule(ARGO, (WORKFLOW.plural,), ("get", "create")),
-)
+BACKSTOP_RUN_RULES = (_RESULTS, Rule(ARGO, (WORKFLOW.plural,), ("get", "create")))
 """What it needs in the run namespace: Argo's results, and runs to look for and to create."""

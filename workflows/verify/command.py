@@ -8,7 +8,7 @@ import typer
 
 from guards.exits import Exit
 from workflows.console import Problem, reported, say
-from workflows.verify.render import Form, rendered, summary
+from workflows.verify.form import Form
 
 EXAMPLES = """\b
 examples:
@@ -31,6 +31,7 @@ def verify(
     """Verify a GitOps tree, anybody's: order, strategies, references, lock, trigger, Secrets, and what changed."""
     from workflows.verify.findings import Level
     from workflows.verify.judge import judge
+    from workflows.verify.render import rendered, summary
 
     if not folder.is_dir():
         raise Problem(Exit.USAGE, f"{folder}: no such folder. Next: python -m workflows verify .")

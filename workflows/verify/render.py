@@ -1,24 +1,17 @@
 """A report as text for people, for programs, for code scanning (SARIF 2.1.0) and for a CI log (GitHub, Forgejo)."""
 
 import json
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from workflows.verify.findings import RULES, Finding, Level
+from workflows.verify.form import Form
 
 if TYPE_CHECKING:
     from workflows.verify.judge import Report
 
 SIGNS = {Level.ERROR: "✖", Level.WARNING: "⚠"}
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-
-
-class Form(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    SARIF = "sarif"
-    GITHUB = "github"
 
 
 def rendered(report: "Report", form: Form) -> str:
