@@ -15,7 +15,7 @@ from ci.cluster import lab, lifecycle, pods
 from ci.cluster.settings import KUBECONFIG
 from ci.image.build import build
 from tests.cluster import remediating
-from tests.cluster.management import SITE, TALOS_LAB, Management, Object
+from tests.cluster.management import SITE, TALOS_LAB, Management
 from tests.cluster.stage import Stage
 from workflows.export import export
 from workflows.site import load
@@ -41,9 +41,9 @@ def management(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def remediating_template(management: Management, tmp_path_factory: pytest.TempPathFactory) -> Object:
+def remediating_template(management: Management, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The template whose steps may act, applied as `remediating.TEMPLATE`."""
-    return remediating.install(management, tmp_path_factory.mktemp("remediating"))
+    remediating.install(management, tmp_path_factory.mktemp("remediating"))
 
 
 STUCK = tuple(f"stuck-{number}" for number in range(1, 6))
@@ -51,7 +51,7 @@ STUCK = tuple(f"stuck-{number}" for number in range(1, 6))
 
 
 @pytest.fixture(scope="session")
-def stage(management: Management, remediating_template: Object, request: pytest.FixtureRequest) -> Iterator[Stage]:
+def stage(management: Management, remediating_template: None, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """All scenarios that the tests of this session ask for have begun."""
     wanted = [marker.args[0] for item in request.session.items if (marker := item.get_closest_marker("plays"))]
     found = Stage(management, STUCK)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from guards.naming import TALOS_FOLDER
 from guards.parameters import KNOBS
-from tests.cluster.management import Management, Object, wait_for
-from tests.cluster.remediating import SECRET, TEMPLATE, apply_as
+from tests.cluster.management import Management, Object
+from tests.cluster.remediating import SECRET, variant, wait_for_line
 from tests.cluster.write_proxy import WriteProxy
 
 
@@ -18,12 +18,8 @@ from tests.cluster.write_proxy import WriteProxy
 def proxied(management: Management, lab: str) -> Iterator[tuple[WriteProxy, str]]:
     """A proxy, and the name of a template whose steps talk to the API server through it."""
     proxy = WriteProxy()
-    name = f"{TEMPLATE}-{lab}"
-    template = management.get("workflowtemplate", TEMPLATE, "argo")
-    template["metadata"] = {key: template["metadata"][key] for key in ("name", "namespace", "labels")}
-    apply_as(management, template, name, **proxy.environment)
     try:
-        yield proxy, name
+        yield proxy, variant(management, lab, **proxy.environment)
     finally:
         proxy.close()
 
@@ -85,14 +81,13 @@ def impostor(management: Management, name: str, workflow: Object, account: str) 
     return name
 
 
-def wait_for_pod(management: Management, pod: str, *words: str, namespace: str = "argo", seconds: float = 240) -> str:
-    """Wait until one line of this pod holds all these words; that line."""
+def wait_for_pod(management: Management, pod: str, *words: str, namespace: str = "argo") -> str:
+    """The first line of this pod that holds all these words; waits for it."""
 
-    def line() -> str | None:
-        said = management.run("kubectl", "-n", namespace, "logs", pod, check=False).stdout
-        return next((row for row in said.splitlines() if all(word in row for word in words)), None)
+    def said() -> str:
+        return management.run("kubectl", "-n", namespace, "logs", pod, check=False).stdout
 
-    return str(wait_for(f"pod {pod} to say {words}", line, seconds, 4))
+    return wait_for_line(f"pod {pod}", said, words, 240)
 
 
 @contextmanager

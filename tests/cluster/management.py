@@ -305,6 +305,13 @@ def _all_ready(management: Management, name: str, namespace: str) -> bool:
     return len(machines) == 6 and all(is_ready(machine) for machine in machines)
 
 
+def newer(management: Management, name: str) -> str:
+    """The next Kubernetes patch version of a Talos lab."""
+    control_plane = management.get("taloscontrolplanes", f"{name}-cp")["spec"]["version"]
+    workers = management.get("machinedeployments", f"{name}-workers")["spec"]["template"]["spec"]["version"]
+    return f"v1.35.{max(int(version.split('.')[2]) for version in (control_plane, workers)) + 1}"
+
+
 def roll(management: Management, name: str, version: str, *, control_plane: bool = True, workers: bool = True) -> None:
     """One commit: a new Kubernetes patch version for the control plane and the workers of a lab."""
     if workers:

@@ -1,16 +1,14 @@
 """Runs that may act: the template exported with remediation enabled, and machines that get stuck in their birth."""
 
-import copy
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from tests.cluster.credentials import talosconfig
-from tests.cluster.management import Management, Object, Run, is_ready, wait_for
+from tests.cluster.management import Management, Object, Run, is_ready, newer, roll, wait_for
 from workflows.export import export
 from workflows.site import load
 
@@ -22,27 +20,29 @@ QUICK = ("--stuck-after", "60s", "--poll-interval", "10s", "--workers-timeout", 
 CONTROL_PLANE = "cluster.x-k8s.io/control-plane"
 
 
-def install(management: Management, folder: Path) -> Object:
+def install(management: Management, folder: Path) -> None:
     """Export with remediation enabled, apply permissions and template; nothing differs but the template's name."""
     export(load(SITE), folder)
     overlay = folder / "overlay/management"
     management.apply((overlay / "capi-rollout/rbac.yaml").read_text())
     template: Object = yaml.safe_load(management.built(overlay / "argo-workflows"))
+    template["metadata"]["name"] = TEMPLATE
+    management.apply(json.dumps(template))
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": "argo"}}
     management.apply(json.dumps(secret))
-    return apply_as(management, template, TEMPLATE)
 
 
-def apply_as(management: Management, template: Object, name: str, **environment: str) -> Object:
-    """The template under another name, its steps with these variables instead of their own."""
-    changed = copy.deepcopy(template)
-    changed["metadata"]["name"] = name
-    for step in changed["spec"]["templates"]:
+def variant(management: Management, name: str, **environment: str) -> str:
+    """The template once more, its steps with these variables instead of their own; the name it was applied under."""
+    template = management.get("workflowtemplate", TEMPLATE, "argo")
+    kept = {key: template["metadata"][key] for key in ("namespace", "labels")}
+    template["metadata"] = kept | {"name": f"{TEMPLATE}-{name}"}
+    for step in template["spec"]["templates"]:
         if "script" in step:
-            kept = [row for row in step["script"].get("env", []) if row["name"] not in environment]
-            step["script"]["env"] = kept + [{"name": key, "value": value} for key, value in environment.items()]
-    management.apply(json.dumps(changed))
-    return changed
+            others = [row for row in step["script"].get("env", []) if row["name"] not in environment]
+            step["script"]["env"] = others + [{"name": key, "value": value} for key, value in environment.items()]
+    management.apply(json.dumps(template))
+    return f"{TEMPLATE}-{name}"
 
 
 def give_credential(management: Management, cluster: str) -> None:
@@ -74,24 +74,13 @@ def annotate(management: Management, machine: str, **faults: str | None) -> None
     management.patch("machines", machine, change)
 
 
-def newer(management: Management, cluster: str) -> str:
-    """The next patch version of a lab."""
-    tcp = management.get("taloscontrolplanes", f"{cluster}-cp")["spec"]["version"]
-    workers = management.get("machinedeployments", f"{cluster}-workers")["spec"]["template"]["spec"]["version"]
-    return f"v1.35.{max(int(version.split('.')[2]) for version in (tcp, workers)) + 1}"
-
-
 def roll_into_a_fault(management: Management, cluster: str, scope: str, **faults: str) -> str:
     """Roll one scope; the first new machine is born with these faults of talos-lab (`node="hung"`). Its name."""
     births = {"metadata": {"annotations": {"lab.talos/births": json.dumps({scope: [faults]})}}}
     management.patch("clusters", cluster, births)
     known = {one["metadata"]["uid"] for one in machines(management, cluster, scope)}
-    version = newer(management, cluster)
-    if scope == "control-plane":
-        management.patch("taloscontrolplanes", f"{cluster}-cp", {"spec": {"version": version}})
-    else:
-        change = {"spec": {"template": {"spec": {"version": version}}}}
-        management.patch("machinedeployments", f"{cluster}-workers", change)
+    whole = {"control_plane": scope == "control-plane", "workers": scope == "workers"}
+    roll(management, cluster, newer(management, cluster), **whole)
 
     def born() -> str | None:
         new = [one for one in machines(management, cluster, scope) if one["metadata"]["uid"] not in known]
@@ -109,18 +98,22 @@ def reboots_of(machine: Object) -> int:
     return int(machine["metadata"].get("annotations", {}).get("lab.talos/reboot-calls", "0"))
 
 
-def log_of(management: Management, run: Run, step: str) -> str:
-    """What the living pod of this step has said so far."""
-    return management.kubectl("-n", "argo", "logs", run.pod(step), "-c", "main")
-
-
-def wait_for_word(management: Management, run: Run, step: str, *words: str, seconds: float = 180) -> str:
-    """Wait until one line of the step holds all these words; that line."""
+def wait_for_line(who: str, read: Callable[[], str], words: tuple[str, ...], seconds: float) -> str:
+    """Wait until one line of what is read holds all these words; that line."""
 
     def line() -> str | None:
-        return next((row for row in log_of(management, run, step).splitlines() if all(w in row for w in words)), None)
+        return next((row for row in read().splitlines() if all(word in row for word in words)), None)
 
-    return str(wait_for(f"{run.name}, step {step}, to say {words}", line, seconds, 4))
+    return str(wait_for(f"{who} to say {words}", line, seconds, 4))
+
+
+def wait_for_word(management: Management, run: Run, step: str, *words: str) -> str:
+    """The first line of the living pod of this step that holds all these words; waits for it."""
+
+    def said() -> str:
+        return management.kubectl("-n", "argo", "logs", run.pod(step), "-c", "main")
+
+    return wait_for_line(f"{run.name}, step {step},", said, words, 180)
 
 
 def settle(management: Management, cluster: str) -> None:
@@ -136,15 +129,16 @@ def settle(management: Management, cluster: str) -> None:
     wait_for(f"{cluster} to be whole", converged, 400, 5)
 
 
-def lease(management: Management, cluster: str) -> Any:
-    return management.get("lease", f"capi-rollout-{cluster}")
-
-
 @contextmanager
-def fault(management: Management, machine: str, **faults: str) -> Iterator[None]:
-    """A fault of talos-lab on this Machine while the block runs."""
-    annotate(management, machine, **faults)
+def note(management: Management, kind: str, name: str, **notes: str) -> Iterator[None]:
+    """Annotations while the block runs."""
+    management.patch(kind, name, {"metadata": {"annotations": notes}})
     try:
         yield
     finally:
-        annotate(management, machine, **dict.fromkeys(faults))
+        management.patch(kind, name, {"metadata": {"annotations": dict.fromkeys(notes)}})
+
+
+def fault(management: Management, machine: str, **faults: str) -> AbstractContextManager[None]:
+    """Faults of talos-lab on this Machine while the block runs."""
+    return note(management, "machine", machine, **{f"lab.talos/{key}": value for key, value in faults.items()})

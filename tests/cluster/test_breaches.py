@@ -15,6 +15,7 @@ from tests.cluster.management import (
     follow,
     is_ready,
     labs,
+    newer,
     recording,
     roll,
     wait_for,
@@ -67,13 +68,6 @@ def release(management: Management) -> None:
         annotate(management, machine, hook=None, node=None)
 
 
-def newer(management: Management) -> str:
-    """The next patch version of the lab."""
-    seen = management.get("taloscontrolplanes", f"{NAME}-cp")["spec"]["version"]
-    workers = management.get("machinedeployments", f"{NAME}-workers")["spec"]["template"]["spec"]["version"]
-    return f"v1.35.{max(int(version.split('.')[2]) for version in (seen, workers)) + 1}"
-
-
 def test_a_handover_is_waited_for_and_named(management: Management, lab: str, tmp_path: Path) -> None:
     """Nodes are Ready 15 s late: the provider deletes the next machine before, which goes when the new one is Ready."""
     node_ready(management, "15s")
@@ -81,7 +75,7 @@ def test_a_handover_is_waited_for_and_named(management: Management, lab: str, tm
         for machine in machines(management, CP):
             annotate(management, machine, hook="")
         run = management.submit(lab, "--scope", "control-plane", "--poll-interval", "10s")
-        roll(management, lab, newer(management), workers=False)
+        roll(management, lab, newer(management, NAME), workers=False)
         log = tmp_path / "log"
         with follow(management, run, "control-plane", log):
             wait_for("the end", lambda: release_gone(management, seen) and run.phase != "Running", 420, 1)
@@ -137,7 +131,7 @@ def test_without_grace_the_same_roll_breaches(management: Management, lab: str) 
         for machine in machines(management, CP):
             annotate(management, machine, hook="")
         run = management.submit(lab, "--scope", "control-plane", "--handover-grace", "0s")
-        roll(management, lab, newer(management), workers=False)
+        roll(management, lab, newer(management, NAME), workers=False)
         wait_for(
             "the end", lambda: release_first(management, seen) and run.phase not in ("", "Pending", "Running"), 240
         )
@@ -157,7 +151,7 @@ def test_nodes_that_stay_late_breach_at_the_first_moment_without_a_handover(mana
     """(0,2): long before the provider has taken the third machine."""
     node_ready(management, "30s")
     run = management.submit(lab, "--scope", "control-plane")
-    roll(management, lab, newer(management), workers=False)
+    roll(management, lab, newer(management, NAME), workers=False)
     lines = breach(management, run, "control-plane")
     offence = next(line for line in lines if "deleting 0 (none), notReady 2 (" in line and " control-plane: " in line)
     judged_at_once(lines, offence)
@@ -170,7 +164,7 @@ def one_worker_deleting(management: Management, lab: str, seen: Recording) -> Ru
     for machine in machines(management, WORKERS):
         annotate(management, machine, hook="")
     run = management.submit(lab, "--scope", "workers")
-    roll(management, lab, newer(management), control_plane=False)
+    roll(management, lab, newer(management, NAME), control_plane=False)
     wait_for("a worker to be deleted", lambda: (1, 1) in seen.pairs["workers"])
     run.pod("workers")
     return run

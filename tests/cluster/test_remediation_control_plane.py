@@ -11,9 +11,8 @@ import pytest
 
 from guards.naming import HOLD_ANNOTATION
 from tests.cluster.management import Management, Object, Recording, recording, wait_for
-from tests.cluster.remediating import annotate, begin, fault, machines, reboots, roll_into_a_fault, wait_for_word
-from tests.cluster.test_remediation import Played, says
-from tests.cluster.test_remediation_refusals import note
+from tests.cluster.played import Played, says
+from tests.cluster.remediating import annotate, begin, fault, machines, note, reboots, roll_into_a_fault, wait_for_word
 
 pytestmark = pytest.mark.cluster("capi")
 
@@ -126,7 +125,7 @@ def doubtful(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
         other = next(name for name in names if name != stuck)
         told = {}
         wait_for_word(management, run, STEP, f"waits for {STEP}")  # before the step a hold is a refusal
-        with note(management, "cluster", lab, HOLD_ANNOTATION, "not tonight"):
+        with note(management, "cluster", lab, **{HOLD_ANNOTATION: "not tonight"}):
             wait_for_word(management, run, STEP, stuck, "[R-hold]")
             for what, (rule, doubt) in DOUBTS.items():
                 with doubt(management, other):

@@ -11,7 +11,8 @@ import pytest
 
 from ci.cluster import argo, processes
 from tests.cluster.disturbed import impostor, kill_step, proxied, second_installation, twin, wait_for_pod
-from tests.cluster.management import Management, Run, recording, wait_for
+from tests.cluster.management import Management, Run, newer, recording, roll, wait_for
+from tests.cluster.played import Played, play
 from tests.cluster.remediating import (
     annotate,
     begin,
@@ -20,7 +21,6 @@ from tests.cluster.remediating import (
     settle,
     wait_for_word,
 )
-from tests.cluster.test_remediation import Played, play
 from tests.cluster.write_proxy import Hold, Request, WriteProxy
 
 pytestmark = pytest.mark.cluster("capi")
@@ -34,8 +34,6 @@ class Disturbed(Played):
 
     deletes: list[int]
     """The API server's answers to the deletes of the stuck Machine."""
-    log: str = ""
-    """What the step said after the disturbance, where that was kept."""
 
 
 def intent_of(action: str) -> Callable[[str, str], Matches]:
@@ -293,7 +291,7 @@ def test_a_second_installation_watches_only(played: tuple[Played, str]) -> None:
 def zombie(management: Management, lab: str) -> tuple[str, int, Played]:
     """A step of a Workflow that has long ended wakes up in the next roll."""
     finished = begin(management, lab, "--scope", "workers")
-    management.patch("machinedeployments", f"{lab}-workers", _version("v1.35.50"))
+    roll(management, lab, newer(management, lab), control_plane=False)
     finished.ended(300)
     settle(management, lab)
     impostor(management, "zombie", finished.workflow(), account="capi-rollout-remediator")
@@ -314,7 +312,3 @@ def test_a_zombie_of_a_finished_workflow_does_nothing(played: tuple[str, int, Pl
     assert done == 0
     assert (after.run.exit, after.run.phase) == (0, "Succeeded"), after.run.message
     assert after.reboots == {after.stuck: 1}, "the next run takes the Lease over and acts"
-
-
-def _version(version: str) -> dict[str, object]:
-    return {"spec": {"template": {"spec": {"version": version}}}}

@@ -7,36 +7,26 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from guards.naming import HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION
-from tests.cluster.management import Management, Run, recording, wait_for
+from tests.cluster.management import Management, Run, newer, recording, roll, wait_for
+from tests.cluster.played import Played
 from tests.cluster.remediating import (
-    TEMPLATE,
     annotate,
-    apply_as,
     begin,
     fault,
     machines,
+    note,
     reboots,
     roll_into_a_fault,
     settle,
+    variant,
     wait_for_word,
 )
-from tests.cluster.test_remediation import Played
 
 pytestmark = pytest.mark.cluster("capi")
 
 PRE_DRAIN = "pre-drain.delete.hook.machine.cluster.x-k8s.io/test"
 Obstacle = Callable[[Management, str, str], AbstractContextManager[None]]
 """(management, lab, stuck machine) -> a block in which something forbids to touch it."""
-
-
-@contextmanager
-def note(management: Management, kind: str, name: str, key: str, value: str) -> Iterator[None]:
-    """An annotation while the block runs."""
-    management.patch(kind, name, {"metadata": {"annotations": {key: value}}})
-    try:
-        yield
-    finally:
-        management.patch(kind, name, {"metadata": {"annotations": {key: None}}})
 
 
 def maintenance(management: Management, _: str, stuck: str) -> AbstractContextManager[None]:
@@ -53,11 +43,11 @@ def silent_neighbour(management: Management, lab: str, stuck: str) -> AbstractCo
 
 
 def paused(management: Management, _: str, stuck: str) -> AbstractContextManager[None]:
-    return note(management, "machine", stuck, PAUSED_ANNOTATION, "true")
+    return note(management, "machine", stuck, **{PAUSED_ANNOTATION: "true"})
 
 
 def skipped(management: Management, _: str, stuck: str) -> AbstractContextManager[None]:
-    return note(management, "machine", stuck, SKIP_REMEDIATION, "true")
+    return note(management, "machine", stuck, **{SKIP_REMEDIATION: "true"})
 
 
 @contextmanager
@@ -90,7 +80,7 @@ def withheld(management: Management, lab: str) -> tuple[dict[str, str], int, Pla
         stuck = roll_into_a_fault(management, lab, "workers", node="hung")
         told = {}
         wait_for_word(management, run, "workers", "waits for workers")  # before the step a hold is a refusal
-        with note(management, "cluster", lab, HOLD_ANNOTATION, "not tonight"):
+        with note(management, "cluster", lab, **{HOLD_ANNOTATION: "not tonight"}):
             told["R-hold"] = wait_for_word(management, run, "workers", stuck, "'not tonight'", "[R-hold]")
             for rule, obstacle in OBSTACLES.items():
                 with obstacle(management, lab, stuck):
@@ -124,10 +114,8 @@ def own_node(management: Management, lab: str) -> tuple[str, int, Run]:
     """The step runs on the very machine that hangs: a template that says so. The machine heals by itself in the end."""
     stuck = roll_into_a_fault(management, lab, "workers", node="hung")
     node = wait_for("its node", lambda: management.get("machine", stuck)["status"].get("nodeRef", {}).get("name"), 60)
-    template = management.get("workflowtemplate", TEMPLATE, "argo")
-    template["metadata"] = {key: template["metadata"][key] for key in ("name", "namespace", "labels")}
-    apply_as(management, template, f"{TEMPLATE}-{lab}", CAPI_ROLLOUT_NODE_NAME=str(node))
-    run = begin(management, lab, "--scope", "workers", template=f"{TEMPLATE}-{lab}")
+    template = variant(management, lab, CAPI_ROLLOUT_NODE_NAME=str(node))
+    run = begin(management, lab, "--scope", "workers", template=template)
     word = wait_for_word(management, run, "workers", stuck, "[R-own-node]")
     done = reboots(management, stuck)
     annotate(management, stuck, node=None)
@@ -155,8 +143,7 @@ def stuck_drain(management: Management, lab: str) -> tuple[Played, Run]:
             change = {"metadata": {"annotations": {PRE_DRAIN: ""}}}
             management.patch("machine", one["metadata"]["name"], change)
         run = begin(management, lab, "--scope", "workers", "--workers-timeout", "2m")
-        version = {"spec": {"template": {"spec": {"version": "v1.35.60"}}}}
-        management.patch("machinedeployments", f"{lab}-workers", version)
+        roll(management, lab, newer(management, lab), control_plane=False)
         run.ended(300)
     deleting = [one for one in seen.seen.values() if "deletionTimestamp" in one["metadata"]]
     return Played(run, deleting[0]["metadata"]["name"], seen), before

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.management import HOOK, Management, Object, Run, is_ready, labs, wait_for
+from tests.cluster.management import HOOK, Management, Object, Run, is_ready, labs, roll, wait_for
 
 pytestmark = pytest.mark.cluster("capi")
 
@@ -105,9 +105,9 @@ def paused_roll(management: Management, lab: str) -> Iterator[None]:
     """Something is outdated, and must not be waited for: preflight refuses it."""
     old = management.get(*DEPLOYMENT)["spec"]["template"]["spec"]["version"]
     management.patch(*DEPLOYMENT, {"metadata": {"annotations": {PAUSED: "true"}}})
-    management.patch(*DEPLOYMENT, {"spec": {"template": {"spec": {"version": "v1.35.9"}}}})
+    roll(management, NAME, "v1.35.9", control_plane=False)
     yield
-    management.patch(*DEPLOYMENT, {"spec": {"template": {"spec": {"version": old}}}})
+    roll(management, NAME, old, control_plane=False)
     management.patch(*DEPLOYMENT, {"metadata": {"annotations": {PAUSED: None}}})
 
 
@@ -174,18 +174,14 @@ def hook(management: Management, value: str | None) -> None:
         management.patch("machines", machine["metadata"]["name"], {"metadata": {"annotations": {HOOK: value}}})
 
 
-def version(management: Management, wanted: str) -> None:
-    management.patch(*DEPLOYMENT, {"spec": {"template": {"spec": {"version": wanted}}}})
-
-
 def test_a_run_that_is_retried_after_another_one_has_gone_on(management: Management, lab: str) -> None:
     """It timed out; a later run brought the next generation to its end; then somebody retries the first one."""
     hook(management, "")
-    version(management, "v1.35.1")
+    roll(management, NAME, "v1.35.1", control_plane=False)
     first = started(management, {"workersTimeout": "45s"}).ended()
     assert (first.phase, first.exit) == ("Failed", 4), first.message
     hook(management, None)
-    version(management, "v1.35.2")
+    roll(management, NAME, "v1.35.2", control_plane=False)
     second = started(management, {"acknowledge": "true"}).ended(400)
     assert (second.phase, second.exit) == ("Succeeded", 0), second.message
     before = machines(management)

@@ -42,9 +42,8 @@ class Hold:
     arrived: threading.Event = field(default_factory=threading.Event)
     decided: threading.Event = field(default_factory=threading.Event)
     dropped: bool = False
-    status: int | None = None
-    """The API server's answer, once there is one."""
     answered: threading.Event = field(default_factory=threading.Event)
+    """The API server has answered."""
 
     def wait(self, seconds: float = 240) -> None:
         assert self.arrived.wait(seconds), f"no such request came in {seconds:.0f} s"
@@ -133,7 +132,6 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "GET":
                 self.proxy.note(request, answer.status)
             if hold:
-                hold.status = answer.status
                 hold.answered.set()
             if hold and hold.after and not self._may_go_on(hold):
                 return
