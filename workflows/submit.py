@@ -5,7 +5,7 @@ else is the template's business anyway.
 """
 
 from guards.exits import Exit
-from guards.kube.access import ARGO, WORKFLOW, Kind
+from guards.kube.access import WORKFLOW, WORKFLOW_TEMPLATE_KIND, Kind
 from guards.kube.client import Client
 from guards.kube.errors import Forbidden, NotFound, NotServed, Unreachable
 from guards.kube.ports import Object
@@ -13,7 +13,6 @@ from guards.naming import RUN_LABELS, WORKFLOW_TEMPLATE
 from workflows.console import Problem
 from workflows.options import Target
 
-TEMPLATE = Kind("WorkflowTemplate", ARGO, "workflowtemplates", WORKFLOW.versions)
 APPLY = "kubectl apply -k overlay/management/argo-workflows"
 
 
@@ -54,7 +53,7 @@ def submit(client: Client, target: Target, body: Object, *, dry_run: bool) -> Ob
 
 def _template(client: Client, namespace: str) -> Object:
     try:
-        return client.get(TEMPLATE, namespace, WORKFLOW_TEMPLATE)
+        return client.get(WORKFLOW_TEMPLATE_KIND, namespace, WORKFLOW_TEMPLATE)
     except NotServed as error:
         text = f"{client.connection.server} does not run Argo Workflows: {error}. Next: check --context"
         raise Problem(Exit.CONTRACT, text) from error
@@ -62,7 +61,7 @@ def _template(client: Client, namespace: str) -> Object:
         text = f"there is no WorkflowTemplate {WORKFLOW_TEMPLATE} in namespace {namespace}. Next: {APPLY}, or pass -n"
         raise Problem(Exit.CONTRACT, text) from error
     except Forbidden as error:
-        raise _denied("get", TEMPLATE, namespace, error) from error
+        raise _denied("get", WORKFLOW_TEMPLATE_KIND, namespace, error) from error
 
 
 def check_template(template: Object, target: Target) -> None:

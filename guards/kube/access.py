@@ -40,6 +40,7 @@ TALOS_CONTROL_PLANE = Kind("TalosControlPlane", CONTROL_PLANE, "taloscontrolplan
 TALOS_CONFIG = Kind("TalosConfig", BOOTSTRAP, "talosconfigs", ("v1alpha3",))
 TALOS_CONFIG_TEMPLATE = Kind("TalosConfigTemplate", BOOTSTRAP, "talosconfigtemplates", ("v1alpha3",))
 WORKFLOW = Kind("Workflow", ARGO, "workflows", ("v1alpha1",))
+WORKFLOW_TEMPLATE_KIND = Kind("WorkflowTemplate", ARGO, "workflowtemplates", WORKFLOW.versions)
 LEASE = Kind("Lease", COORDINATION, "leases", ("v1",))
 EVENT = Kind("Event", EVENTS, "events", ("v1",))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from shlex import quote
 
-from workflows.verify.findings import Finding, Level, finding
+from workflows.verify.findings import Finding, Level, finding, verify_what
 from workflows.verify.located import Node, Place
 from workflows.verify.objects import Object, objects_in
 from workflows.verify.patches import NoFit
@@ -183,8 +183,7 @@ class Builder:
         self.problems.append(finding("build", place.path, place, text, next=f"kubectl kustomize {_folder_of(place)}"))
 
     def _unread(self, place: Place, text: str, level: Level = Level.ERROR) -> None:
-        build = f"kustomize build {_folder_of(place)} > built/all.yaml"
-        command = f"mkdir -p built && {build} && python -m workflows verify built"
+        command = verify_what(f"kustomize build {_folder_of(place)}")
         self.problems.append(finding("unread", place.path, place, text, next=command, level=level))
 
 

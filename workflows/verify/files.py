@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import IO, Protocol
 
 SUFFIXES = (".yaml", ".yml")
-KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
 class Unreadable(Exception):

@@ -39,6 +39,11 @@ def finding(
     return Finding(rule, level, place, str(what), text, command)
 
 
+def verify_what(prints: str) -> str:
+    """A command: verify the objects that this command prints, where verify itself cannot follow them."""
+    return f"mkdir -p built && {prints} > built/all.yaml && python -m workflows verify built"
+
+
 RULES = {
     "not-yaml": "every YAML file can be read; no key is given twice",
     "build": "every kustomization can be built: the files it lists exist, its patches fit",

@@ -4,12 +4,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from guards.kube.access import ARGO, CLUSTER, MACHINE_DEPLOYMENT, TALOS_CONFIG_TEMPLATE, TALOS_CONTROL_PLANE, Kind
+from guards.kube.access import (
+    ARGO,
+    CLUSTER,
+    MACHINE_DEPLOYMENT,
+    TALOS_CONFIG_TEMPLATE,
+    TALOS_CONTROL_PLANE,
+    WORKFLOW_TEMPLATE_KIND,
+    Kind,
+)
 from workflows.verify.located import Node, Place
 
 FLUX = "kustomize.toolkit.fluxcd.io"
 
-WORKFLOW_TEMPLATE_KIND = Kind("WorkflowTemplate", ARGO, "workflowtemplates", ("v1alpha1",))
 EVENT_SOURCE = Kind("EventSource", ARGO, "eventsources", ("v1alpha1",))
 SENSOR = Kind("Sensor", ARGO, "sensors", ("v1alpha1",))
 

@@ -2,7 +2,8 @@
 
 import os
 
-from workflows.verify.files import KUSTOMIZATIONS, Files, Unreadable
+from workflows.kustomize import FILE_NAMES
+from workflows.verify.files import Files, Unreadable
 from workflows.verify.findings import Finding, finding
 from workflows.verify.located import Node, NotYaml, Place, documents
 from workflows.verify.objects import FLUX
@@ -29,7 +30,7 @@ class Sources:
         return self._all(str(scalar.value), scalar.place.path, scalar.place.line - (not scalar.block))
 
     def kustomization(self, folder: str) -> Node | None:
-        for name in KUSTOMIZATIONS:
+        for name in FILE_NAMES:
             found = self.documents(os.path.normpath(f"{folder}/{name}"))
             if found and isinstance(found[0].value, dict) and not found[0].text("apiVersion").startswith(FLUX):
                 return found[0]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from shlex import quote
 
+from workflows.kustomize import FILE_NAMES
 from workflows.verify.builds import Build, Builder
-from workflows.verify.files import KUSTOMIZATIONS, Files
-from workflows.verify.findings import Finding, Level, finding
+from workflows.verify.files import Files
+from workflows.verify.findings import Finding, Level, finding, verify_what
 from workflows.verify.located import Node, Place
 from workflows.verify.objects import FLUX, Object, objects_in
 from workflows.verify.sources import Sources
@@ -77,7 +78,7 @@ def folders_above(path: str, top: str) -> Iterator[str]:
 
 
 def _kustomized(sources: Sources, paths: list[str]) -> set[str]:
-    named = {os.path.dirname(path) or "." for path in paths if os.path.basename(path) in KUSTOMIZATIONS}
+    named = {os.path.dirname(path) or "." for path in paths if os.path.basename(path) in FILE_NAMES}
     return {folder for folder in named if sources.kustomization(folder) is not None}
 
 
@@ -121,7 +122,7 @@ def _chart(chart: str) -> Finding:
         f"{chart}/templates",
         Place(f"{chart}/Chart.yaml", 1),
         "templates of a Helm chart are no YAML and are not verified",
-        next=f"mkdir -p built && helm template {quote(chart)} > built/all.yaml && python -m workflows verify built",
+        next=verify_what(f"helm template {quote(chart)}"),
         level=Level.WARNING,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from shlex import quote
 
 from guards.kube.access import ARGO, CLUSTER
-from workflows.verify.findings import Finding, Level, finding
+from workflows.verify.findings import Finding, Level, finding, verify_what
 from workflows.verify.located import Node, Place
 from workflows.verify.objects import Object
 from workflows.verify.transforms import Move, moved
@@ -69,7 +69,7 @@ def _built(item: Object, folder: str) -> str:
     name = quote(item.name)
     argo_cd, flux = f"argocd app manifests {name}", f"flux build kustomization {name} --path {quote(folder)}"
     build = argo_cd if item.kind == "Application" else flux
-    return f"mkdir -p built && {build} > built/all.yaml && python -m workflows verify built"
+    return verify_what(build)
 
 
 def _moved(target: Node, names: list[str]) -> Finding:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 
-from guards.kube.access import MACHINE_DEPLOYMENT
+from guards.kube.access import MACHINE_DEPLOYMENT, WORKFLOW_TEMPLATE_KIND
 from guards.naming import WORKFLOW_TEMPLATE
 from workflows.verify.findings import Finding, Level, finding
 from workflows.verify.located import Node
-from workflows.verify.objects import EVENT_SOURCE, SENSOR, WORKFLOW_TEMPLATE_KIND, Object
+from workflows.verify.objects import EVENT_SOURCE, SENSOR, Object
 from workflows.verify.tree import Tree
 
 EXPORT = "python -m workflows export"
