@@ -12,6 +12,7 @@ from guards.core.evidence import Answer, EtcdView, Silence, Silent, Target
 from guards.talos.client import TalosClient
 from tests.cluster.credentials import talosconfig
 from tests.cluster.management import Management, Object, wait_for
+from tests.cluster.remediating import fault
 from tests.talos import pki
 
 OPERATOR = "os:operator"
@@ -122,18 +123,13 @@ class Lab:
         found = self.management.get("machine", machine.name)["metadata"]["annotations"]
         return {name.removeprefix("lab.talos/"): value for name, value in found.items()}
 
-    def mark(self, machine: Target, **notes: str | None) -> None:
-        change = {f"lab.talos/{name}": value for name, value in notes.items()}
-        self.management.patch("machine", machine.name, {"metadata": {"annotations": change}})
-
     @contextmanager
     def marked(self, machine: Target, **notes: str) -> Iterator[None]:
         """These faults while the block runs; then the machine is as it was."""
-        self.mark(machine, **notes)
         try:
-            yield
+            with fault(self.management, machine.name, **notes):
+                yield
         finally:
-            self.mark(machine, **dict.fromkeys(notes))
             caller = self.as_(OPERATOR)
             wait_for(f"{machine.name} to answer again", lambda: isinstance(caller.answer(machine), Answer), 60)
 

@@ -12,6 +12,7 @@ from guards.talos.ports import Refused
 from tests.cluster.callers import OPERATOR, Caller, Lab, target
 from tests.cluster.credentials import authority, talosconfig
 from tests.cluster.management import Management, labs, wait_for
+from tests.cluster.remediating import annotate
 from tests.talos import pki
 
 pytestmark = pytest.mark.cluster("capi")
@@ -163,7 +164,7 @@ def test_apid_that_is_slow_is_waited_for_only_so_long(lab: Lab, operator: Caller
     with lab.marked(lab.worker, apid="slow=10s"):
         told = ": Hostname: no whole answer within 4 s, expected an answer of the Talos API"
         wait_for("no answer in time", lambda: told in str(operator.answer(lab.worker)), 30)
-        lab.mark(lab.worker, apid="slow=500ms")
+        annotate(lab.management, lab.worker.name, apid="slow=500ms")
         wait_for("an answer that takes its time", lambda: isinstance(operator.answer(lab.worker), Answer), 30)
 
 
