@@ -156,6 +156,7 @@ class _Line(H2Protocol):
         self.connection.flush()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._transport = None  # grpclib closes it again now; Python 3.11.2 cannot abort it after that
         self.lost = self.lost or exc
         if self.greeted.done():
             super().connection_lost(exc)
