@@ -22,7 +22,8 @@ IDLE = 0.04
 """Real seconds without a request after which time passes."""
 TICK = 20.0
 """Simulated seconds that pass at once."""
-KINDS = (*(kind for kind in vars(access).values() if isinstance(kind, Kind)),
+KINDS = (*(kind for kind in vars(access).values()
+           if isinstance(kind, Kind) and kind is not access.WORKFLOW_TEMPLATE_KIND),  # no step asks for one
          infrastructure_kind("MetalMachineTemplate", access.INFRASTRUCTURE, "v1alpha3"))  # fmt: skip
 STATUS = {NotFound: 404, Conflict: 409, Forbidden: 403, Invalid: 422, NotServed: 404}
 OBJECT = re.compile(r"/apis?/(?:[^/]+/)?v[^/]+/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?")
