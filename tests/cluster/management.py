@@ -185,8 +185,9 @@ class Recording:
     """Every change of the Machines of one cluster, as an own `kubectl get -w` saw it."""
 
     machines: dict[str, Object] = field(default_factory=dict)
+    first: dict[str, Object] = field(default_factory=dict)
     seen: dict[str, Object] = field(default_factory=dict)
-    """Machine UID -> the last that was seen of it, of machines that are gone too."""
+    """Machine UID -> the first and the last that was seen of it, of machines that are gone too."""
     pairs: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {"control-plane": [], "workers": []})
     """Scope -> the (deleting, notReady) pairs in order, repetitions left out."""
 
@@ -197,6 +198,7 @@ class Recording:
             self.machines.pop(uid, None)
         else:
             self.machines[uid] = self.seen[uid] = machine
+            self.first.setdefault(uid, machine)
         for scope, pairs in self.pairs.items():
             pair = self._pair(scope)
             if not pairs or pairs[-1] != pair:

@@ -22,8 +22,9 @@ class Played:
 
     @property
     def reboots(self) -> dict[str, int]:
-        """Machine -> how many calls for a reboot reached it; machines that got none are left out."""
-        counted = {one["metadata"]["name"]: reboots_of(one) for one in self.seen.seen.values()}
+        """Machine -> how many calls for a reboot reached it meanwhile; machines that got none are left out."""
+        before = self.seen.first
+        counted = {m["metadata"]["name"]: reboots_of(m) - reboots_of(before[uid]) for uid, m in self.seen.seen.items()}
         return {name: count for name, count in counted.items() if count}
 
 
