@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from guards.naming import TALOS_FOLDER
+from guards.naming import CLUSTER_LABEL, PAUSED_ANNOTATION, TALOS_FOLDER
 from guards.parameters import KNOBS
 from tests.cluster.management import Management, Object
 from tests.cluster.remediating import SECRET, variant, wait_for_line
@@ -114,6 +114,19 @@ def second_installation(management: Management) -> Iterator[str]:
     finally:
         management.kubectl("delete", "namespace", name, "--wait=false")
         management.kubectl("-n", "default", "delete", "rolebinding", name)
+
+
+def lone_machine(management: Management, name: str, cluster: str, **labels: str) -> None:
+    """Create a Machine that nobody owns; paused, so that no controller makes anything of it."""
+    metadata: Object = {"name": name, "namespace": "default", "annotations": {PAUSED_ANNOTATION: ""}}
+    metadata["labels"] = {CLUSTER_LABEL: cluster, **labels}
+    spec = {
+        "clusterName": cluster,
+        "bootstrap": {"dataSecretName": "none"},
+        "infrastructureRef": {"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "DevMachine", "name": "none"},
+    }
+    machine = {"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Machine", "metadata": metadata, "spec": spec}
+    management.apply(json.dumps(machine))
 
 
 def twin(management: Management, workflow: Object, namespace: str) -> Object:

@@ -3,14 +3,13 @@
 Acts are counted where they arrive: reboots by talos-lab, deletes in a proxy before the API server.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from ci.cluster import argo, processes
-from tests.cluster.disturbed import impostor, kill_step, proxied, second_installation, twin, wait_for_pod
+from tests.cluster.disturbed import impostor, kill_step, lone_machine, proxied, second_installation, twin, wait_for_pod
 from tests.cluster.management import Management, Run, newer, recording, roll, wait_for
 from tests.cluster.played import Played, play
 from tests.cluster.remediating import (
@@ -195,17 +194,7 @@ def test_a_restart_of_argo_changes_nothing(played: Disturbed) -> None:
 def recreate(management: Management, _run: Run, _proxy: WriteProxy, hold: Hold, stuck: str) -> None:
     """While the delete is on its way somebody deletes the Machine, and another one gets its name."""
     management.kubectl("delete", "machine", stuck, "--timeout=60s")
-    manifest = {
-        "apiVersion": "cluster.x-k8s.io/v1beta2",
-        "kind": "Machine",
-        "metadata": {"name": stuck, "namespace": "default", "annotations": {"cluster.x-k8s.io/paused": "true"}},
-        "spec": {
-            "clusterName": "another-cluster",
-            "bootstrap": {"dataSecretName": "none"},
-            "infrastructureRef": {"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": "DevMachine", "name": "none"},
-        },
-    }
-    management.apply(json.dumps(manifest))
+    lone_machine(management, stuck, "another-cluster")
     hold.release()
     hold.answered.wait(30)
     still = management.get("machine", stuck)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from guards.naming import HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION
+from tests.cluster.disturbed import lone_machine
 from tests.cluster.management import Management, Run, newer, recording, roll, wait_for
 from tests.cluster.played import Played
 from tests.cluster.remediating import (
@@ -108,6 +109,39 @@ def test_when_the_last_reason_is_gone_the_same_run_acts(played: tuple[dict[str, 
     *_, after = played
     assert (after.run.exit, after.run.phase) == (0, "Succeeded"), after.run.message
     assert after.reboots == {after.stuck: 1}
+
+
+@contextmanager
+def stranger(management: Management, lab: str) -> Iterator[str]:
+    """A Machine that nobody owns, with the labels of our workers. Its name."""
+    name = f"{lab}-stranger"
+    lone_machine(management, name, lab, **{"cluster.x-k8s.io/deployment-name": f"{lab}-workers"})
+    try:
+        yield name
+    finally:  # while it is paused nobody else takes its finalizer away
+        management.patch("machine", name, {"metadata": {"finalizers": None}})
+        management.kubectl("delete", "machine", name, "--timeout=60s")
+
+
+def foreign(management: Management, lab: str) -> tuple[Played, str]:
+    """While a worker hangs somebody adds a Machine of no pool: it is down too, and nobody waits for it."""
+    with recording(management, lab) as seen:
+        run = begin(management, lab, "--scope", "workers")
+        stuck = roll_into_a_fault(management, lab, "workers", node="hung")
+        wait_for_word(management, run, "workers", "waits for workers")
+        with stranger(management, lab) as name:
+            run.ended(240)
+    return Played(run, stuck, seen), name
+
+
+@pytest.mark.plays.with_args(foreign)
+def test_beside_a_foreign_machine_nothing_is_touched(played: tuple[Played, str]) -> None:
+    after, name = played
+    assert (after.run.exit, after.run.phase) == (3, "Failed"), after.run.message
+    assert "[G2]" in after.run.message
+    assert name in after.run.message
+    assert after.reboots == {}
+    assert "deletionTimestamp" not in after.machine["metadata"]
 
 
 def own_node(management: Management, lab: str) -> tuple[str, int, Run]:
