@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         off.add("cluster")
         if not config.getoption("--mutants"):
             off.add("mutants")
+    # Scenarios on the cluster are mostly waited for: everything else runs meanwhile, what looks at them comes last.
+    items.sort(key=lambda item: item.get_closest_marker("plays") is not None)
     left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in off)]
     if left_out:
         items[:] = [item for item in items if item not in set(left_out)]

@@ -1,5 +1,6 @@
 """The canary itself: a planted secret is heard on every way out, in every form. Or silence would prove nothing."""
 
+import asyncio
 import base64
 import io
 import logging
@@ -7,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
+from grpclib.client import Stream
 from kubernetes.client import Configuration
 
 from guards.core.verdict import Ending
@@ -22,6 +24,7 @@ from guards.kube.errors import Unreachable
 from guards.kube.transport import Transport
 from guards.simulator import Simulation
 from guards.talos.client import TalosClient
+from guards.talos.cosi_pb2 import GetRequest
 from guards.talos.ports import BadCredential
 from tests.edge.canary import KEY, PLANTED, TOKEN, forms, leaks
 from tests.edge.conftest import HASTY
@@ -93,13 +96,18 @@ def asked_for(secret: str) -> None:
         transport.send("GET", f"http://127.0.0.1:1/?token={quote(secret)}", {})
 
 
+def sent_to_a_machine(secret: str) -> None:
+    """What a stream without a connection was to send."""
+    asyncio.run(Stream.send_message(cast(Any, None), GetRequest(id=secret)))
+
+
 def stored(secret: str) -> None:
     metadata = {"name": "a", "namespace": "default", "annotations": {"note": secret}}
     body: dict[str, Any] = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": metadata}
     Simulation().create(EVENT, "default", body | {"regarding": {"namespace": "default"}})
 
 
-WAYS_OUT = (printed, logged, raised, raised_by_talos, quoted_by_a_cause, sent, asked_for, stored)
+WAYS_OUT = (printed, logged, raised, raised_by_talos, quoted_by_a_cause, sent, asked_for, sent_to_a_machine, stored)
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
