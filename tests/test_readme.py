@@ -40,6 +40,15 @@ def test_its_commands_run(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
+def test_an_active_environment_is_not_the_base_of_another_one() -> None:
+    """scripts/install finds the Python behind it, and with that the environment that is there."""
+    scripts = ROOT / ".venv/bin"
+    before = scripts.resolve()
+    active = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"}
+    subprocess.run(["scripts/install"], cwd=ROOT, env=active, capture_output=True, check=True)
+    assert scripts.resolve() == before
+
+
 @pytest.mark.parametrize("command", [line for line in SHELL if "submit" in line or "plan" in line])
 def test_the_flags_of_cluster_commands_exist(command: str) -> None:
     words = shlex.split(command.split("#")[0])
