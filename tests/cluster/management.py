@@ -311,7 +311,8 @@ def newer(management: Management, name: str) -> str:
     """The next Kubernetes patch version of a Talos lab."""
     control_plane = management.get("taloscontrolplanes", f"{name}-cp")["spec"]["version"]
     workers = management.get("machinedeployments", f"{name}-workers")["spec"]["template"]["spec"]["version"]
-    return f"v1.35.{max(int(version.split('.')[2]) for version in (control_plane, workers)) + 1}"
+    major, minor, patch = max([int(part) for part in version[1:].split(".")] for version in (control_plane, workers))
+    return f"v{major}.{minor}.{patch + 1}"
 
 
 def roll(management: Management, name: str, version: str, *, control_plane: bool = True, workers: bool = True) -> None:

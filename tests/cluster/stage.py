@@ -12,7 +12,7 @@ from typing import Any
 
 from ci.cluster import lab
 from guards.naming import HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION
-from tests.cluster.management import Management
+from tests.cluster.management import Management, Object
 from tests.cluster.remediating import give_credential, machines, settle
 
 Scenario = Callable[[Management, str], Any]
@@ -70,22 +70,22 @@ def make_whole(management: Management, name: str) -> None:
         if run.get("status", {}).get("phase") in (None, "Pending", "Running"):  # of a scenario that failed
             management.run("argo", "-n", "argo", "terminate", run["metadata"]["name"])
     management.kubectl("-n", "default", "delete", "lease", f"capi-rollout-{name}", "--ignore-not-found")
-    clean(management, "clusters", name)
+    clean(management, "clusters", management.get("clusters", name))
     for scope in ("control-plane", "workers"):
         for machine in machines(management, name, scope):
-            clean(management, "machines", machine["metadata"]["name"])
+            clean(management, "machines", machine)
             if "broken" in machine["metadata"].get("annotations", {}).get("lab.talos/born", ""):  # only a new one helps
                 management.kubectl("delete", "machine", machine["metadata"]["name"], "--wait=false")
     settle(management, name)
 
 
-FAULTS = ("apid", "boot", "births", "etcd", "hostname", "node", "reboot", "reboot-seconds", "stage")
+FAULTS = ("apid", "boot", "births", "etcd", "hostname", "node", "node-ready", "reboot", "reboot-seconds", "stage")
 
 
-def clean(management: Management, kind: str, name: str) -> None:
+def clean(management: Management, kind: str, found: Object) -> None:
     """Take away every annotation that a test sets; what talos-lab itself writes stays."""
     ours = {f"lab.talos/{fault}" for fault in FAULTS} | {HOLD_ANNOTATION, PAUSED_ANNOTATION, SKIP_REMEDIATION}
-    notes = management.get(kind, name)["metadata"].get("annotations", {})
-    gone = [key for key in notes if key in ours or key.startswith(("pre-drain.", "pre-terminate."))]
-    if gone:
-        management.patch(kind, name, {"metadata": {"annotations": dict.fromkeys(gone)}})
+    notes = found["metadata"].get("annotations", {})
+    gone = [f"{key}-" for key in notes if key in ours or key.startswith(("pre-drain.", "pre-terminate."))]
+    if gone:  # one that was deleting may be gone by now: it is in nobody's way then
+        management.run("kubectl", "-n", "default", "annotate", kind, found["metadata"]["name"], *gone, check=False)

@@ -1,7 +1,8 @@
 """Second machines going down on a real Talos lab: hand-overs, late nodes, and every breach, told in the run list."""
 
 import re
-from collections.abc import Iterator
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,75 +15,53 @@ from tests.cluster.management import (
     Run,
     follow,
     is_ready,
-    labs,
     newer,
     recording,
     roll,
     wait_for,
 )
+from tests.cluster.remediating import annotate
 
 pytestmark = pytest.mark.cluster("capi")
 
-NAME = "late"
-LABS = (("talos", NAME),)
-CP, WORKERS = "cluster.x-k8s.io/control-plane", f"cluster.x-k8s.io/deployment-name={NAME}-workers"
+CP, WORKERS = "cluster.x-k8s.io/control-plane", "cluster.x-k8s.io/deployment-name"
 
 
-def node_ready(management: Management, delay: str | None) -> None:
+def node_ready(management: Management, lab: str, delay: str) -> None:
     """How long the lab's new Nodes stay NotReady, as while a CNI starts."""
-    management.patch("clusters", NAME, {"metadata": {"annotations": {"lab.talos/node-ready": delay}}})
+    management.patch("clusters", lab, {"metadata": {"annotations": {"lab.talos/node-ready": delay}}})
 
 
-@pytest.fixture(scope="module")
-def settled(management: Management) -> Iterator[str]:
-    with labs(management, *LABS):
-        yield NAME
+def machines(management: Management, lab: str, label: str) -> list[Object]:
+    return management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={lab},{label}")
 
 
-@pytest.fixture
-def lab(management: Management, settled: str) -> Iterator[str]:
-    """The lab, whole again after each test: hooks and faults gone, every machine Ready."""
-    yield settled
-    node_ready(management, None)
-    release(management)
-    wait_for(
-        f"{NAME} to be whole again",
-        lambda: "converged" in management.guards("preflight", "--cluster-name", NAME).stdout,
-        300,
-        3,
-    )
+def hold(management: Management, lab: str, label: str) -> None:
+    """Whoever is deleted stays until it is released."""
+    for machine in machines(management, lab, label):
+        management.patch("machines", machine["metadata"]["name"], {"metadata": {"annotations": {HOOK: ""}}})
 
 
-def machines(management: Management, labels: str) -> list[Object]:
-    return management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={NAME},{labels}")
-
-
-def annotate(management: Management, machine: Object, **notes: str | None) -> None:
-    keys = {"hook": HOOK, "node": "lab.talos/node"}
-    change = {"metadata": {"annotations": {keys[key]: value for key, value in notes.items()}}}
-    management.patch("machines", machine["metadata"]["name"], change)
-
-
-def release(management: Management) -> None:
-    for machine in management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={NAME}"):
-        annotate(management, machine, hook=None, node=None)
-
-
-def test_a_handover_is_waited_for_and_named(management: Management, lab: str, tmp_path: Path) -> None:
+def handover(management: Management, lab: str) -> tuple[Run, Recording, str]:
     """Nodes are Ready 15 s late: the provider deletes the next machine before, which goes when the new one is Ready."""
-    node_ready(management, "15s")
-    with recording(management, NAME) as seen:
-        for machine in machines(management, CP):
-            annotate(management, machine, hook="")
+    node_ready(management, lab, "15s")
+    with tempfile.TemporaryDirectory() as folder, recording(management, lab) as seen:
+        hold(management, lab, CP)
         run = management.submit(lab, "--scope", "control-plane", "--poll-interval", "10s")
-        roll(management, lab, newer(management, NAME), workers=False)
-        log = tmp_path / "log"
+        roll(management, lab, newer(management, lab), workers=False)
+        log = Path(folder) / "log"
         with follow(management, run, "control-plane", log):
             wait_for("the end", lambda: release_gone(management, seen) and run.phase != "Running", 420, 1)
-    assert (run.ended().exit, run.phase) == (0, "Succeeded"), run.message
+        return run.ended(), seen, log.read_text()
+
+
+@pytest.mark.plays.with_args(handover)
+def test_a_handover_is_waited_for_and_named(played: tuple[Run, Recording, str]) -> None:
+    run, seen, log = played
+    assert (run.exit, run.phase) == (0, "Succeeded"), run.message
     assert (1, 2) in seen.pairs["control-plane"]
     assert (0, 2) not in seen.pairs["control-plane"]
-    assert "[G3]" in log.read_text()
+    assert "[G3]" in log
 
 
 def release_gone(management: Management, seen: Recording) -> bool:
@@ -96,17 +75,31 @@ def release_gone(management: Management, seen: Recording) -> bool:
     return True
 
 
-def breach(management: Management, run: Run, step: str) -> list[str]:
-    """The log of the run's end, after the checks that hold for every breach."""
+@dataclass(frozen=True)
+class Breach:
+    """A run that has ended with one, its row in `argo list`, the log of its end, the machine that was the second."""
+
+    run: Run
+    row: str
+    lines: list[str]
+    second: str = ""
+
+
+def breach(management: Management, run: Run, step: str, second: str = "") -> Breach:
     run.ended(240)
-    assert (run.phase, run.exit) == ("Failed", 3)
-    row = management.run_list(run.name)
-    assert run.message.removeprefix("main: Error (exit code 3): ")[:60] in row, "argo list shows the sentence"
-    assert "Brake: kubectl -n default annotate " in run.message
-    assert "while paused no replacement is created" in run.message
     lines = [line for line in run.last_log(step).splitlines() if not line.startswith("time=")]
     verdict = next(line for line in lines if " exit 3: " in line)
-    return [*lines[: lines.index(verdict)], verdict]
+    return Breach(run, management.run_list(run.name), [*lines[: lines.index(verdict)], verdict], second)
+
+
+def told(played: Breach) -> None:
+    """What holds for every breach."""
+    run = played.run
+    assert (run.phase, run.exit) == ("Failed", 3)
+    assert run.message.removeprefix("main: Error (exit code 3): ")[:60] in played.row, "argo list shows the sentence"
+    assert "Brake: kubectl -n default annotate " in run.message
+    assert "while paused no replacement is created" in run.message
+    assert played.second in run.message
 
 
 def first_offence(lines: list[str], scope: str, what: str, limit: int = 1) -> str:
@@ -125,19 +118,23 @@ def judged_at_once(lines: list[str], offence: str) -> None:
     assert all(line.split()[0] == offence.split()[0] for line in later)
 
 
-def test_without_grace_the_same_roll_breaches(management: Management, lab: str) -> None:
-    node_ready(management, "15s")
-    with recording(management, NAME) as seen:
-        for machine in machines(management, CP):
-            annotate(management, machine, hook="")
+def no_grace(management: Management, lab: str) -> Breach:
+    node_ready(management, lab, "15s")
+    with recording(management, lab) as seen:
+        hold(management, lab, CP)
         run = management.submit(lab, "--scope", "control-plane", "--handover-grace", "0s")
-        roll(management, lab, newer(management, NAME), workers=False)
+        roll(management, lab, newer(management, lab), workers=False)
         wait_for(
             "the end", lambda: release_first(management, seen) and run.phase not in ("", "Pending", "Running"), 240
         )
-    lines = breach(management, run, "control-plane")
-    judged_at_once(lines, first_offence(lines, "control-plane", "notReady"))
-    assert "[G2]" in run.message
+    return breach(management, run, "control-plane")
+
+
+@pytest.mark.plays.with_args(no_grace)
+def test_without_grace_the_same_roll_breaches(played: Breach) -> None:
+    told(played)
+    judged_at_once(played.lines, first_offence(played.lines, "control-plane", "notReady"))
+    assert "[G2]" in played.run.message
 
 
 def release_first(management: Management, seen: Recording) -> bool:
@@ -147,50 +144,59 @@ def release_first(management: Management, seen: Recording) -> bool:
     return release_gone(management, seen) if not new else True
 
 
-def test_nodes_that_stay_late_breach_at_the_first_moment_without_a_handover(management: Management, lab: str) -> None:
-    """(0,2): long before the provider has taken the third machine."""
-    node_ready(management, "30s")
+def late_nodes(management: Management, lab: str) -> Breach:
+    node_ready(management, lab, "30s")
     run = management.submit(lab, "--scope", "control-plane")
-    roll(management, lab, newer(management, NAME), workers=False)
-    lines = breach(management, run, "control-plane")
+    roll(management, lab, newer(management, lab), workers=False)
+    return breach(management, run, "control-plane")
+
+
+@pytest.mark.plays.with_args(late_nodes)
+def test_nodes_that_stay_late_breach_at_the_first_moment_without_a_handover(played: Breach) -> None:
+    """(0,2): long before the provider has taken the third machine."""
+    told(played)
+    lines = played.lines
     offence = next(line for line in lines if "deleting 0 (none), notReady 2 (" in line and " control-plane: " in line)
     judged_at_once(lines, offence)
     assert any("[G3]" in line for line in lines), "the hand-over before it was waited for"
     assert not any("notReady 3" in line for line in lines), "the verdict comes long before (1,3)"
 
 
-def one_worker_deleting(management: Management, lab: str, seen: Recording) -> Run:
-    """A roll of the workers that stands still: the first machine is deleting and stays so."""
-    for machine in machines(management, WORKERS):
-        annotate(management, machine, hook="")
+def one_worker_deleting(management: Management, lab: str, seen: Recording) -> tuple[Run, str]:
+    """A roll of the workers that stands still: the first machine is deleting and stays so. The run, another worker."""
+    mine = f"{WORKERS}={lab}-workers"
+    hold(management, lab, mine)
     run = management.submit(lab, "--scope", "workers")
-    roll(management, lab, newer(management, NAME), control_plane=False)
+    roll(management, lab, newer(management, lab), control_plane=False)
     wait_for("a worker to be deleted", lambda: (1, 1) in seen.pairs["workers"])
     run.pod("workers")
-    return run
+    others = (one["metadata"] for one in machines(management, lab, mine))
+    return run, next(str(one["name"]) for one in others if "deletionTimestamp" not in one)
 
 
-def another_worker(management: Management) -> Object:
-    return next(one for one in machines(management, WORKERS) if "deletionTimestamp" not in one["metadata"])
-
-
-def test_a_second_worker_that_fails_is_g2(management: Management, lab: str) -> None:
-    with recording(management, NAME) as seen:
-        run = one_worker_deleting(management, lab, seen)
-        broken = another_worker(management)
+def second_fails(management: Management, lab: str) -> Breach:
+    with recording(management, lab) as seen:
+        run, broken = one_worker_deleting(management, lab, seen)
         annotate(management, broken, node="not-ready")
-        lines = breach(management, run, "workers")
-    judged_at_once(lines, first_offence(lines, "workers", "notReady"))
-    assert "[G2]" in run.message
-    assert broken["metadata"]["name"] in run.message
+        return breach(management, run, "workers", broken)
 
 
-def test_a_second_worker_deleted_by_hand_is_g1(management: Management, lab: str) -> None:
-    with recording(management, NAME) as seen:
-        run = one_worker_deleting(management, lab, seen)
-        victim = another_worker(management)["metadata"]["name"]
+@pytest.mark.plays.with_args(second_fails)
+def test_a_second_worker_that_fails_is_g2(played: Breach) -> None:
+    told(played)
+    judged_at_once(played.lines, first_offence(played.lines, "workers", "notReady"))
+    assert "[G2]" in played.run.message
+
+
+def second_deleted(management: Management, lab: str) -> Breach:
+    with recording(management, lab) as seen:
+        run, victim = one_worker_deleting(management, lab, seen)
         management.kubectl("delete", "machine", victim, "--wait=false")
-        lines = breach(management, run, "workers")
-    judged_at_once(lines, first_offence(lines, "workers", "deleting"))
-    assert "[G1]" in run.message
-    assert victim in run.message
+        return breach(management, run, "workers", victim)
+
+
+@pytest.mark.plays.with_args(second_deleted)
+def test_a_second_worker_deleted_by_hand_is_g1(played: Breach) -> None:
+    told(played)
+    judged_at_once(played.lines, first_offence(played.lines, "workers", "deleting"))
+    assert "[G1]" in played.run.message

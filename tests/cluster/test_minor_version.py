@@ -7,7 +7,7 @@ moment for the fast tests (tests/authoring/recorded).
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import gmtime, strftime
@@ -17,14 +17,11 @@ import pytest
 from ci.cluster.record import cleaned
 from ci.cluster.settings import pins
 from tests.authoring.lua import health
-from tests.cluster.management import ROOT, Management, Object, Recording, is_ready, labs, recording, roll, wait_for
+from tests.cluster.management import ROOT, Management, Object, Recording, is_ready, recording, roll, wait_for
 from workflows.argocd import MACHINE_DEPLOYMENT_HEALTH, TALOS_CONTROL_PLANE_HEALTH
 
 pytestmark = pytest.mark.cluster("capi")
 
-NAME = "minor"
-LAB = (("talos", NAME),)
-"""Not among LABS: too many Talos labs that boot at once starve each other."""
 MINOR = "v1.36.0"
 """The labs are born with v1.35.0."""
 RECORDED = ROOT / "tests/authoring/recorded/minor-version.json"
@@ -44,26 +41,19 @@ class Story:
     pairs: Recording
 
 
-@pytest.fixture(scope="module")
-def lab(management: Management) -> Iterator[str]:
-    with labs(management, *LAB):
-        yield NAME
-
-
-@pytest.fixture(scope="module")
 def story(management: Management, lab: str) -> Story:
     """Wave -1, half a minute in which nobody does anything, wave 0, and the end."""
     looks: list[frozenset[str]] = []
     with recording(management, lab) as seen:
         roll(management, lab, MINOR, control_plane=False)
-        stuck = wait_for("a worker that is gone and not replaced", lambda: held_back(management), 120)
-        wait_for("30 looks", lambda: len(looks.append(machines(management)) or looks) >= 30, 120)
+        stuck = wait_for("a worker that is gone and not replaced", lambda: held_back(management, lab), 120)
+        wait_for("30 looks", lambda: len(looks.append(machines(management, lab)) or looks) >= 30, 120)
         roll(management, lab, MINOR, workers=False)
-        wait_for("six Ready machines of the new version", lambda: converged(management), 400, 2)
-        wait_for("a Healthy control plane", lambda: healthy(control_plane(management)), 180, 2)
+        wait_for("six Ready machines of the new version", lambda: converged(management, lab), 400, 2)
+        wait_for("a Healthy control plane", lambda: healthy(control_plane(management, lab)), 180, 2)
     if os.environ.get("CAPI_ROLLOUT_RECORD") == "1":
         record(stuck)
-    return Story(stuck["machineDeployment"], looks, deployment(management), control_plane(management), seen)
+    return Story(stuck["machineDeployment"], looks, deployment(management, lab), control_plane(management, lab), seen)
 
 
 @pytest.fixture(scope="module")
@@ -73,34 +63,34 @@ def argo_cds_own(go_module: Callable[[str], Path]) -> str:
     return (module / "resource_customizations/cluster.x-k8s.io/MachineDeployment/health.lua").read_text()
 
 
-def deployment(management: Management) -> Object:
-    return management.get("machinedeployments", f"{NAME}-workers")
+def deployment(management: Management, lab: str) -> Object:
+    return management.get("machinedeployments", f"{lab}-workers")
 
 
-def control_plane(management: Management) -> Object:
-    return management.get("taloscontrolplanes", f"{NAME}-cp")
+def control_plane(management: Management, lab: str) -> Object:
+    return management.get("taloscontrolplanes", f"{lab}-cp")
 
 
 def healthy(control_plane: Object) -> bool:
     return health(TALOS_CONTROL_PLANE_HEALTH, control_plane)[0] == "Healthy"
 
 
-def held_back(management: Management) -> dict[str, Object] | None:
+def held_back(management: Management, lab: str) -> dict[str, Object] | None:
     """The MachineDeployment, and its MachineSet whose next Machine is not created for the version skew."""
-    found = deployment(management)
-    sets = management.list("machinesets", labels=f"cluster.x-k8s.io/deployment-name={NAME}-workers")
+    found = deployment(management, lab)
+    sets = management.list("machinesets", labels=f"cluster.x-k8s.io/deployment-name={lab}-workers")
     holding = [each for each in sets if "KubernetesVersionSkew" in json.dumps(each.get("status"))]
-    gone = found["status"].get("replicas") == 2 and len(machines(management)) == 5
+    gone = found["status"].get("replicas") == 2 and len(machines(management, lab)) == 5
     return {"machineDeployment": found, "machineSet": holding[0]} if gone and holding else None
 
 
-def machines(management: Management) -> frozenset[str]:
-    found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={NAME}")
+def machines(management: Management, lab: str) -> frozenset[str]:
+    found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={lab}")
     return frozenset(each["metadata"]["uid"] for each in found)
 
 
-def converged(management: Management) -> bool:
-    found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={NAME}")
+def converged(management: Management, lab: str) -> bool:
+    found = management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={lab}")
     return len(found) == 6 and all(each["spec"]["version"] == MINOR and is_ready(each) for each in found)
 
 
@@ -116,22 +106,25 @@ def record(seen: dict[str, Object]) -> None:
     RECORDED.write_text(json.dumps({"recorded": about} | objects, indent=1) + "\n")
 
 
-def test_argo_cds_own_check_holds_wave_0_back_and_ours_does_not(story: Story, argo_cds_own: str) -> None:
-    assert health(argo_cds_own, story.deployment)[0] == "Progressing"
-    assert health(MACHINE_DEPLOYMENT_HEALTH, story.deployment)[0] == "Healthy"
+@pytest.mark.plays.with_args(story)
+def test_argo_cds_own_check_holds_wave_0_back_and_ours_does_not(played: Story, argo_cds_own: str) -> None:
+    assert health(argo_cds_own, played.deployment)[0] == "Progressing"
+    assert health(MACHINE_DEPLOYMENT_HEALTH, played.deployment)[0] == "Healthy"
 
 
-def test_nothing_moves_until_wave_0_follows(story: Story) -> None:
+@pytest.mark.plays.with_args(story)
+def test_nothing_moves_until_wave_0_follows(played: Story) -> None:
     """Cluster API's controllers were free to act all the time."""
-    assert len(story.looks) == 30
-    assert len(set(story.looks)) == 1
-    assert len(story.looks[0]) == 5
+    assert len(played.looks) == 30
+    assert len(set(played.looks)) == 1
+    assert len(played.looks[0]) == 5
 
 
-def test_when_wave_0_follows_everything_converges_one_machine_at_a_time(story: Story, argo_cds_own: str) -> None:
+@pytest.mark.plays.with_args(story)
+def test_when_wave_0_follows_everything_converges_one_machine_at_a_time(played: Story, argo_cds_own: str) -> None:
     for scope in ("control-plane", "workers"):
-        assert story.pairs.worst(scope) == (1, 1), story.pairs.pairs[scope]
-    assert len(story.pairs.seen) == 12, "six old UIDs, six new ones"
-    assert healthy(story.control_plane)
+        assert played.pairs.worst(scope) == (1, 1), played.pairs.pairs[scope]
+    assert len(played.pairs.seen) == 12, "six old UIDs, six new ones"
+    assert healthy(played.control_plane)
     for check in (MACHINE_DEPLOYMENT_HEALTH, argo_cds_own):
-        assert health(check, story.after)[0] == "Healthy"
+        assert health(check, played.after)[0] == "Healthy"

@@ -118,9 +118,9 @@ def stranger(management: Management, lab: str) -> Iterator[str]:
     lone_machine(management, name, lab, **{"cluster.x-k8s.io/deployment-name": f"{lab}-workers"})
     try:
         yield name
-    finally:  # while it is paused nobody else takes its finalizer away
+    finally:  # while it is paused nobody else takes its finalizer away; once it is deleting nobody sets it again
+        management.kubectl("delete", "machine", name, "--wait=false")
         management.patch("machine", name, {"metadata": {"finalizers": None}})
-        management.kubectl("delete", "machine", name, "--timeout=60s")
 
 
 def foreign(management: Management, lab: str) -> tuple[Played, str]:

@@ -51,7 +51,7 @@ sys.exit(pytest.main(sys.argv[1:]) if own else {FOREIGN})
 def run(tree: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     """These tests of the tree, with the tree's own packages."""
     # No plugins: they take longer to load than the named test to run, and none is needed.
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     command = [sys.executable, "-c", START, "-q", "-x", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
