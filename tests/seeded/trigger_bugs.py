@@ -55,7 +55,7 @@ BUGS = (
         'SENSOR_RULES = (Rule(ARGO, (WORKFLOW.plural,), ("create", "list")),)', LITTLE),
     Bug("source-everything", ACCESS, '("list", "watch")),)', "READ),)", LITTLE),
     Bug("backstop-watches", ACCESS, '(TALOS_CONTROL_PLANE.plural,), ("list",)),)', "(TALOS_CONTROL_PLANE.plural,), READ),)", LITTLE),
-    Bug("backstop-deletes", ACCESS, '("get", "create")),\n)\n"""What it needs', '("get", "create", "delete")),\n)\n"""What it needs', LITTLE),
+    Bug("backstop-deletes", ACCESS, '(WORKFLOW.plural,), ("get", "create"))', '(WORKFLOW.plural,), ("get", "create", "delete"))', LITTLE),
     Bug("backstop-shared", RBAC, "BACKSTOP_RULES, (BACKSTOP,)", "BACKSTOP_RULES, (BACKSTOP, SENSOR)",
         R + "test_remediation_and_a_second_namespace_add_no_more_than_they_need"),
     Bug("backstop-borrowed-account", BACKSTOP, "service_account_name=BACKSTOP", 'service_account_name="capi-rollout-runner"',
