@@ -160,7 +160,8 @@ def stop(*doomed: Record, grace: float = 5) -> None:
             raise ClusterError(f"{record.name}: pid {record.pid} survived SIGKILL; see /proc/{record.pid}/stack")
         (RECORDS / f"{record.name}.json").unlink(missing_ok=True)
     for child in _children:
-        child.poll()  # reaped, and silent when this process ends
+        if child.pid in {record.pid for record in doomed}:
+            child.wait()  # its first thread has ended, the others take a moment; reaped, it is silent when we end
 
 
 def send(record: Record, how: signal.Signals) -> None:
