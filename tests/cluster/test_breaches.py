@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 from tests.cluster.management import (
     HOOK,
     Management,
-    Object,
     Recording,
     Run,
     follow,
@@ -20,11 +20,9 @@ from tests.cluster.management import (
     roll,
     wait_for,
 )
-from tests.cluster.remediating import annotate
+from tests.cluster.remediating import CONTROL_PLANE, annotate, machines
 
 pytestmark = pytest.mark.cluster("capi")
-
-CP, WORKERS = "cluster.x-k8s.io/control-plane", "cluster.x-k8s.io/deployment-name"
 
 
 def node_ready(management: Management, lab: str, delay: str) -> None:
@@ -32,13 +30,9 @@ def node_ready(management: Management, lab: str, delay: str) -> None:
     management.patch("clusters", lab, {"metadata": {"annotations": {"lab.talos/node-ready": delay}}})
 
 
-def machines(management: Management, lab: str, label: str) -> list[Object]:
-    return management.list("machines", labels=f"cluster.x-k8s.io/cluster-name={lab},{label}")
-
-
-def hold(management: Management, lab: str, label: str) -> None:
+def hold(management: Management, lab: str, scope: str) -> None:
     """Whoever is deleted stays until it is released."""
-    for machine in machines(management, lab, label):
+    for machine in machines(management, lab, scope):
         management.patch("machines", machine["metadata"]["name"], {"metadata": {"annotations": {HOOK: ""}}})
 
 
@@ -46,7 +40,7 @@ def handover(management: Management, lab: str) -> tuple[Run, Recording, str]:
     """Nodes are Ready 15 s late: the provider deletes the next machine before, which goes when the new one is Ready."""
     node_ready(management, lab, "15s")
     with tempfile.TemporaryDirectory() as folder, recording(management, lab) as seen:
-        hold(management, lab, CP)
+        hold(management, lab, "control-plane")
         run = management.submit(lab, "--scope", "control-plane", "--poll-interval", "10s")
         roll(management, lab, newer(management, lab), workers=False)
         log = Path(folder) / "log"
@@ -66,7 +60,7 @@ def test_a_handover_is_waited_for_and_named(played: tuple[Run, Recording, str]) 
 
 def release_gone(management: Management, seen: Recording) -> bool:
     """Let a deleting machine go as soon as all the others are Ready. Always True."""
-    mine = [m for m in seen.machines.values() if CP in m["metadata"]["labels"]]
+    mine = [m for m in seen.machines.values() if CONTROL_PLANE in m["metadata"]["labels"]]
     deleting = [m for m in mine if "deletionTimestamp" in m["metadata"]]
     if deleting and all(is_ready(m) for m in mine if m not in deleting):
         for machine in deleting:
@@ -92,14 +86,15 @@ def breach(management: Management, run: Run, step: str, second: str = "") -> Bre
     return Breach(run, management.run_list(run.name), [*lines[: lines.index(verdict)], verdict], second)
 
 
-def told(played: Breach) -> None:
-    """What holds for every breach."""
+def told(played: Breach, rule: str = "") -> None:
+    """What holds for every breach; its rule."""
     run = played.run
     assert (run.phase, run.exit) == ("Failed", 3)
     assert run.message.removeprefix("main: Error (exit code 3): ")[:60] in played.row, "argo list shows the sentence"
     assert "Brake: kubectl -n default annotate " in run.message
     assert "while paused no replacement is created" in run.message
     assert played.second in run.message
+    assert rule in run.message
 
 
 def first_offence(lines: list[str], scope: str, what: str, limit: int = 1) -> str:
@@ -121,7 +116,7 @@ def judged_at_once(lines: list[str], offence: str) -> None:
 def no_grace(management: Management, lab: str) -> Breach:
     node_ready(management, lab, "15s")
     with recording(management, lab) as seen:
-        hold(management, lab, CP)
+        hold(management, lab, "control-plane")
         run = management.submit(lab, "--scope", "control-plane", "--handover-grace", "0s")
         roll(management, lab, newer(management, lab), workers=False)
         wait_for(
@@ -132,14 +127,13 @@ def no_grace(management: Management, lab: str) -> Breach:
 
 @pytest.mark.plays.with_args(no_grace)
 def test_without_grace_the_same_roll_breaches(played: Breach) -> None:
-    told(played)
+    told(played, "[G2]")
     judged_at_once(played.lines, first_offence(played.lines, "control-plane", "notReady"))
-    assert "[G2]" in played.run.message
 
 
 def release_first(management: Management, seen: Recording) -> bool:
     """The first machine goes by itself, its successor's hand-over is the breach. Always True."""
-    mine = [m for m in seen.machines.values() if CP in m["metadata"]["labels"]]
+    mine = [m for m in seen.machines.values() if CONTROL_PLANE in m["metadata"]["labels"]]
     new = [m for m in mine if HOOK not in m["metadata"].get("annotations", {})]
     return release_gone(management, seen) if not new else True
 
@@ -164,39 +158,38 @@ def test_nodes_that_stay_late_breach_at_the_first_moment_without_a_handover(play
 
 def one_worker_deleting(management: Management, lab: str, seen: Recording) -> tuple[Run, str]:
     """A roll of the workers that stands still: the first machine is deleting and stays so. The run, another worker."""
-    mine = f"{WORKERS}={lab}-workers"
-    hold(management, lab, mine)
+    hold(management, lab, "workers")
     run = management.submit(lab, "--scope", "workers")
     roll(management, lab, newer(management, lab), control_plane=False)
     wait_for("a worker to be deleted", lambda: (1, 1) in seen.pairs["workers"])
     run.pod("workers")
-    others = (one["metadata"] for one in machines(management, lab, mine))
+    others = (one["metadata"] for one in machines(management, lab, "workers"))
     return run, next(str(one["name"]) for one in others if "deletionTimestamp" not in one)
 
 
-def second_fails(management: Management, lab: str) -> Breach:
+def second_down(management: Management, lab: str, happens: Callable[[str], object]) -> Breach:
+    """While one worker is deleting, something happens to another one."""
     with recording(management, lab) as seen:
-        run, broken = one_worker_deleting(management, lab, seen)
-        annotate(management, broken, node="not-ready")
-        return breach(management, run, "workers", broken)
+        run, second = one_worker_deleting(management, lab, seen)
+        happens(second)
+        return breach(management, run, "workers", second)
+
+
+def second_fails(management: Management, lab: str) -> Breach:
+    return second_down(management, lab, lambda second: annotate(management, second, node="not-ready"))
 
 
 @pytest.mark.plays.with_args(second_fails)
 def test_a_second_worker_that_fails_is_g2(played: Breach) -> None:
-    told(played)
+    told(played, "[G2]")
     judged_at_once(played.lines, first_offence(played.lines, "workers", "notReady"))
-    assert "[G2]" in played.run.message
 
 
 def second_deleted(management: Management, lab: str) -> Breach:
-    with recording(management, lab) as seen:
-        run, victim = one_worker_deleting(management, lab, seen)
-        management.kubectl("delete", "machine", victim, "--wait=false")
-        return breach(management, run, "workers", victim)
+    return second_down(management, lab, lambda second: management.kubectl("delete", "machine", second, "--wait=false"))
 
 
 @pytest.mark.plays.with_args(second_deleted)
 def test_a_second_worker_deleted_by_hand_is_g1(played: Breach) -> None:
-    told(played)
+    told(played, "[G1]")
     judged_at_once(played.lines, first_offence(played.lines, "workers", "deleting"))
-    assert "[G1]" in played.run.message
